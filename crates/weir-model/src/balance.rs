@@ -1,0 +1,193 @@
+//! How a rule spreads requests over the endpoints of a backend.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Cidr, limits};
+
+/// The whole specification of balancing for a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalanceSpec {
+    /// The algorithm that picks an endpoint.
+    pub algorithm: Algorithm,
+    /// A request may name its endpoint; the algorithm serves the rest.
+    pub endpoint_override: Option<EndpointOverride>,
+    /// New endpoints get their share gradually. Round robin and least request only.
+    pub slow_start: Option<SlowStart>,
+    /// Response header that reports policy, key source and endpoint of the pick (row CH18); off when `None`.
+    /// Lower case.
+    pub report_header: Option<Arc<str>>,
+}
+
+impl Default for BalanceSpec {
+    /// Least request over two choices (Envoy Gateway's default when no policy is attached).
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::LeastRequest(LeastRequest::default()),
+            endpoint_override: None,
+            slow_start: None,
+            report_header: None,
+        }
+    }
+}
+
+/// The algorithm that picks an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Each endpoint in turn, smoothly by weight, exact across workers.
+    RoundRobin,
+    /// Independent draws by weight.
+    Random,
+    /// Fewest requests in flight.
+    LeastRequest(LeastRequest),
+    /// Maglev over a key of the request.
+    ConsistentHash(ConsistentHash),
+}
+
+/// Options of [`Algorithm::LeastRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeastRequest {
+    /// How many endpoints are compared.
+    pub choices: Choices,
+    /// Exponent on the number of requests in flight, in thousandths: the effective weight is
+    /// `weight / (in_flight + 1)^bias`. 1000 by default; 0 makes it weighted round robin.
+    pub bias_milli: u32,
+}
+
+impl Default for LeastRequest {
+    fn default() -> Self {
+        Self { choices: Choices::Sample(2), bias_milli: 1000 }
+    }
+}
+
+/// How many endpoints least request compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choices {
+    /// That many, drawn with replacement; 2 or more.
+    Sample(u8),
+    /// All of them: the true minimum.
+    All,
+}
+
+/// Options of [`Algorithm::ConsistentHash`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsistentHash {
+    /// Key sources in order: the first that yields a key decides. Never empty.
+    pub sources: Vec<HashSource>,
+    /// Slots of the Maglev table.
+    pub table_size: TableSize,
+    /// What to do when no source yields a key.
+    pub missing_key: MissingKey,
+}
+
+/// A prime from 2 to [`limits::MAGLEV_TABLE_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableSize(u32);
+
+impl TableSize {
+    /// `None` when the value is out of range or not a prime.
+    pub fn new(value: u64) -> Option<Self> {
+        let value = u32::try_from(value).ok().filter(|value| *value <= limits::MAGLEV_TABLE_MAX)?;
+        let prime = value >= 2 && (2..).take_while(|divisor| divisor * divisor <= value).all(|d| value % d != 0);
+        prime.then_some(Self(value))
+    }
+
+    /// The number of slots.
+    pub fn slots(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for TableSize {
+    fn default() -> Self {
+        Self(limits::MAGLEV_TABLE_DEFAULT)
+    }
+}
+
+/// Where a hash key comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashSource {
+    /// The client's address after the trusted-proxy rule, without port, cut to a prefix (32 and 128 by default).
+    SourceIp {
+        /// Bits of an IPv4 address that count.
+        prefix_length_v4: u8,
+        /// Bits of an IPv6 address that count.
+        prefix_length_v6: u8,
+    },
+    /// The values of these headers, combined in order; names are lower case.
+    Headers(Vec<Arc<str>>),
+    /// The value of a cookie, generated when absent and `generate` says so.
+    Cookie(CookieSpec),
+    /// The first values of these query parameters, combined in order; names are case-sensitive.
+    QueryParams(Vec<Arc<str>>),
+}
+
+/// A cookie that carries a hash key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieSpec {
+    /// The cookie's name, case-sensitive.
+    pub name: Arc<str>,
+    /// `None`: never generated. `Some(0)`: generated as a session cookie. Otherwise its `Max-Age`; whole seconds.
+    pub ttl: Option<Duration>,
+    /// Attributes in the order in which they are sent; an empty value is sent as a bare name.
+    pub attributes: Vec<(Arc<str>, Arc<str>)>,
+}
+
+/// What consistent hash does with a request that yields no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MissingKey {
+    /// An independent draw (Envoy's behaviour).
+    #[default]
+    Random,
+    /// Each endpoint in turn.
+    RoundRobin,
+    /// Fewest requests in flight.
+    LeastRequest,
+}
+
+/// A request may name its endpoint in a header as `IP:PORT[,IP:PORT...]`, IPv6 in brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointOverride {
+    /// Headers in order, lower case; 1 to 10. Only the first value of each counts.
+    pub headers: Vec<Arc<str>>,
+    /// Answer 503 instead of falling back to the algorithm (row EO08).
+    pub strict: bool,
+    /// When not empty, only peers inside these prefixes may name an endpoint (row EO09).
+    pub trusted: Vec<Cidr>,
+    /// Remove the headers before forwarding (row EO09).
+    pub strip: bool,
+    /// Response header that reports `ip:port` of the endpoint that served (row EO10); lower case.
+    pub report_header: Option<Arc<str>>,
+}
+
+/// New endpoints get `weight * max(min_weight, (elapsed / window)^(1 / aggression))`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowStart {
+    /// Time until an endpoint has its full share.
+    pub window: Duration,
+    /// Curve of the ramp, in thousandths; 1000 is linear.
+    pub aggression_milli: u32,
+    /// Least share during the ramp, percent of the full share.
+    pub min_weight_percent: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lb10_a_table_size_is_a_prime_within_bounds() {
+        for (value, valid) in [
+            (0, false),
+            (1, false),
+            (2, true),
+            (65_536, false),
+            (65_537, true),
+            (5_000_011, true),
+            (5_000_012, false),
+            (5_000_021, false),
+        ] {
+            assert_eq!(TableSize::new(value).is_some(), valid, "{value}");
+        }
+    }
+}
