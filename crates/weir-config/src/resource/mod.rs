@@ -1,0 +1,41 @@
+//! Resources as written: one file per kind, each value with its place, nothing resolved yet.
+//!
+//! This folder owns the schema, defaults and validation rules that an API server would apply to one object by
+//! itself. It must not know other objects (that is `translate`) nor files (that is `source`).
+
+mod backend;
+mod endpoint_slice;
+mod finding;
+mod gateway;
+mod gateway_class;
+mod http_filter;
+mod http_route;
+mod metadata;
+mod namespace;
+mod policy;
+mod reference;
+mod reference_grant;
+mod selector;
+mod service;
+mod set;
+mod unserved;
+
+pub use backend::{AppProtocol, Backend, BackendAddress, BackendEndpoint, BackendType};
+pub use endpoint_slice::{AddressType, EndpointSlice, Endpoints, SliceAddress, SliceEndpoint, SlicePort};
+pub use finding::Finding;
+pub use gateway::{
+    AddressKind, AllowedNamespaces, AllowedRoutes, Gateway, GatewayAddress, GatewayListener, ListenerTls,
+    Protocol, RouteKind, TlsMode,
+};
+pub use gateway_class::GatewayClass;
+pub use http_filter::{HttpFilter, MirrorFilter};
+pub use http_route::{HttpBackendRef, HttpMatch, HttpRoute, HttpRule, HttpTimeouts};
+pub use metadata::{Body, Labels, Metadata, Placed, Resource};
+pub use namespace::Namespace;
+pub use policy::{MergeType, Policy, PolicyTarget, SelectorNamespaces, TargetSelector};
+pub use reference::{BackendReference, ParentReference, Reference};
+pub use reference_grant::{GrantFrom, GrantTo, ReferenceGrant};
+pub use selector::{LabelExpression, LabelOperator, LabelSelector};
+pub use service::{Service, ServicePort, TargetPort, TransportProtocol};
+pub use set::ResourceSet;
+pub use unserved::{Unserved, UnservedRole};

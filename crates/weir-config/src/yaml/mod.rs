@@ -1,0 +1,8 @@
+//! YAML and JSON documents as trees that know where everything is written.
+//!
+//! This folder owns the parser library, the budgets against hostile input, and the splitting of files into
+//! documents. It must not know any kind of resource.
+
+mod node;
+
+pub use node::{Entry, Node, Scalar, ScalarStyle, Span, Spanned, Value};
