@@ -117,12 +117,12 @@ impl Worker {
             self.legs.resize_with(highest + 1, || None);
         }
         self.legs[client_fd as usize] = Some(Leg {
-            socket: client,
+            _socket: client,
             other: upstream_fd,
             pending: Vec::new(),
         });
         self.legs[upstream_fd as usize] = Some(Leg {
-            socket: upstream,
+            _socket: upstream,
             other: client_fd,
             pending: Vec::new(),
         });
