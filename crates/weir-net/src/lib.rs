@@ -1,1 +1,21 @@
-//! See ARCHITECTURE.md.
+//! Sockets, names, time and seeds: everything that the operating system gives the data plane.
+//!
+//! This crate owns how weir talks to the kernel and holds the only unsafe code of the workspace ([`sys`]). It knows
+//! no HTTP and no configuration beyond an endpoint's address. Everything here works on the caller's thread and
+//! runtime; nothing starts a thread.
+
+mod clock;
+mod dial;
+mod dns;
+mod listen;
+mod rng;
+mod stream;
+mod sys;
+
+pub use clock::{Clock, Epoch};
+pub use dial::connect;
+pub use dns::{ResolveError, resolve};
+pub use listen::{ListenError, listen};
+pub use rng::seed;
+pub use stream::Stream;
+pub use sys::file_limit;

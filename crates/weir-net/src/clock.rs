@@ -1,0 +1,81 @@
+//! Monotonic time, read rarely and handed out often.
+
+use std::cell::Cell;
+use std::time::Instant;
+
+/// The instant that every clock of a process counts from, so that times of different workers compare.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoch(Instant);
+
+impl Epoch {
+    /// Counting starts now.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Microseconds since the start; reads the system clock.
+    pub fn elapsed_us(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Milliseconds since the start; reads the system clock.
+    pub fn elapsed_ms(self) -> u64 {
+        self.elapsed_us() / 1000
+    }
+}
+
+/// One thread's view of the time: the last reading, refreshed where precision matters and free elsewhere.
+#[derive(Debug)]
+pub struct Clock {
+    epoch: Epoch,
+    read_us: Cell<u64>,
+}
+
+impl Clock {
+    /// A clock that counts from `epoch`.
+    pub fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            read_us: Cell::new(epoch.elapsed_us()),
+        }
+    }
+
+    /// Reads the system clock and remembers the reading; microseconds since the epoch.
+    pub fn refresh_us(&self) -> u64 {
+        let now_us = self.epoch.elapsed_us();
+        self.read_us.set(now_us);
+        now_us
+    }
+
+    /// Reads the system clock and remembers the reading; milliseconds since the epoch.
+    pub fn refresh_ms(&self) -> u64 {
+        self.refresh_us() / 1000
+    }
+
+    /// The last reading, microseconds since the epoch.
+    pub fn read_us(&self) -> u64 {
+        self.read_us.get()
+    }
+
+    /// The last reading, milliseconds since the epoch.
+    pub fn read_ms(&self) -> u64 {
+        self.read_us.get() / 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_stays_until_it_is_refreshed() {
+        let clock = Clock::new(Epoch::start());
+        let before = clock.read_us();
+        while clock.epoch.elapsed_us() <= before {
+            std::hint::spin_loop();
+        }
+        assert_eq!(clock.read_us(), before);
+        assert!(clock.refresh_us() > before);
+        assert_eq!(clock.read_us() / 1000, clock.read_ms());
+    }
+}

@@ -1,0 +1,100 @@
+//! Listening sockets: one per worker and address, so that the kernel spreads connections.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that wait to be accepted, per socket; the kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Why an address cannot be listened on. Whoever configured the address, or another process, is at fault;
+/// a later try may succeed.
+#[derive(Debug)]
+pub struct ListenError {
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "cannot listen on {}: {}", self.address, self.source)
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Opens `count` non-blocking sockets that listen on one address and share its connections (`SO_REUSEPORT`).
+/// Port 0 lets the system choose; all sockets then listen on the chosen port.
+///
+/// Fails when any other socket listens there already, also one of this user that shares its port: a second weir
+/// on the same address is a mistake, not a way to get half of the connections.
+pub fn listen(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, ListenError> {
+    open_all(address, count).map_err(|source| ListenError { address, source })
+}
+
+fn open_all(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    if address.port() != 0 {
+        open(address, false)?;
+    }
+    let mut sockets = Vec::with_capacity(count);
+    let mut bound = address;
+    for _ in 0..count {
+        let socket = open(bound, true)?;
+        bound = socket.local_addr()?;
+        sockets.push(socket);
+    }
+    Ok(sockets)
+}
+
+fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    if shared {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_the_port_that_the_system_chose() {
+        let sockets = listen("127.0.0.1:0".parse().expect("address"), 3).expect("free port");
+        let addresses: Vec<_> = sockets
+            .iter()
+            .map(|socket| socket.local_addr().expect("bound"))
+            .collect();
+        assert_ne!(addresses[0].port(), 0);
+        assert!(addresses.iter().all(|address| *address == addresses[0]));
+    }
+
+    #[test]
+    fn a_port_in_use_is_refused_even_when_its_owner_would_share_it() {
+        let first = listen("127.0.0.1:0".parse().expect("address"), 1).expect("free port");
+        let address = first[0].local_addr().expect("bound");
+        let error = listen(address, 1).expect_err("in use");
+        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&address.to_string()));
+        drop(first);
+        listen(address, 1).expect("free again");
+    }
+}

@@ -1,0 +1,20 @@
+//! Seeds from the operating system; the generators themselves are the callers'.
+
+use crate::sys;
+
+/// 64 random bits from the operating system.
+pub fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    sys::fill_random(&mut bytes);
+    u64::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_differ() {
+        assert_ne!(seed(), seed());
+    }
+}

@@ -1,0 +1,34 @@
+//! The system calls that no safe interface covers. The only unsafe code of the workspace.
+#![allow(unsafe_code)]
+
+use std::hash::{BuildHasher, RandomState};
+
+/// How many files this process may have open (`RLIMIT_NOFILE`, soft); 1,024 when the system does not say.
+pub fn file_limit() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a valid, writable `rlimit` for the whole call.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if result == 0 { limit.rlim_cur } else { 1024 }
+}
+
+/// Fills `bytes` from the system's generator; from the hash seeds of the standard library when it fails.
+pub(crate) fn fill_random(bytes: &mut [u8; 8]) {
+    // SAFETY: the pointer and the length describe `bytes`, which is writable for the whole call.
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if filled != 8 {
+        *bytes = RandomState::new().hash_one(0_u8).to_ne_bytes();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_limit_is_known() {
+        assert!(file_limit() >= 64);
+    }
+}
