@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use weir_model::{ObjectName, Origin};
+use weir_model::{ObjectName, Origin, Problem};
 
 use super::{
     Backend, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Namespace, Policy, ReferenceGrant,
     Service, Unserved,
 };
-use crate::yaml::{Span, Spanned};
+use crate::yaml::{Finding, Span, Spanned};
 
 /// Labels or annotations.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
@@ -100,5 +100,14 @@ impl Placed {
             self.first_line.saturating_add(span.line - 1)
         };
         Origin::new(self.file.clone(), line, span.column)
+    }
+
+    /// The problem that a finding about this resource is.
+    pub fn problem(&self, finding: Finding) -> Problem {
+        let origin = self.origin(finding.span);
+        Problem {
+            object: Some(self.resource.object.clone()),
+            ..finding.at(origin)
+        }
     }
 }

@@ -5,7 +5,6 @@
 
 mod backend;
 mod endpoint_slice;
-mod finding;
 mod gateway;
 mod gateway_class;
 mod http_filter;
@@ -22,7 +21,6 @@ mod unserved;
 
 pub use backend::{AppProtocol, Backend, BackendAddress, BackendEndpoint, BackendType};
 pub use endpoint_slice::{AddressType, EndpointSlice, Endpoints, SliceAddress, SliceEndpoint, SlicePort};
-pub use finding::Finding;
 pub use gateway::{
     AddressKind, AllowedNamespaces, AllowedRoutes, Gateway, GatewayAddress, GatewayListener, ListenerTls,
     Protocol, RouteKind, TlsMode,
@@ -39,3 +37,5 @@ pub use selector::{LabelExpression, LabelOperator, LabelSelector};
 pub use service::{Service, ServicePort, TargetPort, TransportProtocol};
 pub use set::ResourceSet;
 pub use unserved::{Unserved, UnservedRole};
+
+pub use crate::yaml::Finding;

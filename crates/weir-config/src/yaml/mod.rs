@@ -3,6 +3,12 @@
 //! This folder owns the parser library, the budgets against hostile input, and the splitting of files into
 //! documents. It must not know any kind of resource.
 
+mod finding;
 mod node;
+mod parse;
+mod split;
 
+pub use finding::Finding;
 pub use node::{Entry, Node, Scalar, ScalarStyle, Span, Spanned, Value};
+pub use parse::{Document, Parser};
+pub use split::{Section, sections};

@@ -1,11 +1,10 @@
 //! A problem before it is known where its document is.
 
-use weir_model::{Problem, Severity};
+use weir_model::{Origin, Problem, Severity};
 
-use super::Placed;
-use crate::yaml::Span;
+use super::Span;
 
-/// A [`Problem`] whose place is relative to its document.
+/// A [`weir_model::Problem`] whose place is relative to its document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// How much it matters.
@@ -61,21 +60,19 @@ impl Finding {
         self.effect = Some(effect.into());
         self
     }
-}
 
-impl Placed {
-    /// The problem that a finding about this resource is.
-    pub fn problem(&self, finding: Finding) -> Problem {
+    /// The problem that this finding is, once the place of its document is known.
+    pub fn at(self, origin: Origin) -> Problem {
         Problem {
-            severity: finding.severity,
-            code: finding.code,
-            message: finding.message,
-            origin: self.origin(finding.span),
-            span_length: finding.span.length,
-            label: finding.label,
-            help: finding.help,
-            effect: finding.effect,
-            object: Some(self.resource.object.clone()),
+            severity: self.severity,
+            code: self.code,
+            message: self.message,
+            origin,
+            span_length: self.span.length,
+            label: self.label,
+            help: self.help,
+            effect: self.effect,
+            object: None,
         }
     }
 }

@@ -1,0 +1,180 @@
+//! What a policy is attached to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use weir_model::ObjectName;
+
+use crate::resource::{Body, Labels, Placed, Policy, ReferenceGrant, ResourceSet, SelectorNamespaces, TargetSelector};
+use crate::yaml::Span;
+
+/// Group of all kinds that a policy may target.
+pub(super) const TARGET_GROUP: &str = "gateway.networking.k8s.io";
+
+/// An object, or one named section of it (a listener of a Gateway, a rule of a route).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct TargetKey {
+    pub(super) object: ObjectName,
+    pub(super) section: Option<Arc<str>>,
+}
+
+/// One target of one policy, looked up.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) key: TargetKey,
+    pub(super) found: Found,
+    pub(super) span: Span,
+}
+
+/// What became of looking a target up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is there.
+    Yes,
+    /// There is no such object.
+    NoObject,
+    /// The object has no section of that name.
+    NoSection,
+    /// The object is there, but its kind is not served.
+    NotServed,
+}
+
+/// All objects that policies may target, by name.
+pub(super) struct Targets<'a> {
+    objects: HashMap<&'a ObjectName, &'a Placed>,
+    namespaces: HashMap<&'a str, &'a Labels>,
+    grants: Vec<(&'a str, &'a ReferenceGrant)>,
+    implied: BTreeMap<Arc<str>, Labels>,
+}
+
+impl<'a> Targets<'a> {
+    /// Indexes a resource set.
+    pub(super) fn new(set: &'a ResourceSet) -> Self {
+        let mut targets = Self {
+            objects: HashMap::with_capacity(set.objects.len()),
+            namespaces: HashMap::new(),
+            grants: Vec::new(),
+            implied: BTreeMap::new(),
+        };
+        for placed in &set.objects {
+            let resource = &placed.resource;
+            targets.objects.insert(&resource.object, placed);
+            match &resource.body {
+                Body::Namespace(_) => {
+                    targets.namespaces.insert(&resource.object.name, &resource.metadata.labels);
+                }
+                Body::ReferenceGrant(grant) => targets.grants.push((&resource.object.namespace, grant)),
+                _ => {}
+            }
+        }
+        // Every namespace carries its own name as a label, whether or not a file declares the namespace.
+        for placed in &set.objects {
+            let namespace = &placed.resource.object.namespace;
+            if !namespace.is_empty() && !targets.implied.contains_key(namespace) {
+                let mut labels = targets.namespaces.get(&**namespace).copied().cloned().unwrap_or_default();
+                labels.insert("kubernetes.io/metadata.name".into(), namespace.clone());
+                targets.implied.insert(namespace.clone(), labels);
+            }
+        }
+        targets
+    }
+
+    /// The object of this name.
+    pub(super) fn object(&self, name: &ObjectName) -> Option<&'a Placed> {
+        self.objects.get(name).copied()
+    }
+
+    /// All targets of `policy`: those it names, then those its selectors find, in order of name.
+    pub(super) fn of(&self, placed: &Placed, policy: &Policy) -> Vec<Target> {
+        let own = &placed.resource.object;
+        let mut targets: Vec<Target> = policy
+            .targets()
+            .map(|named| {
+                let object = ObjectName::new(named.kind.clone(), own.namespace.clone(), named.name.value.clone());
+                let section = named.section_name.as_ref().map(|section| section.value.clone());
+                let found = self.find(&object, section.as_deref());
+                Target { key: TargetKey { object, section }, found, span: named.span }
+            })
+            .collect();
+        for selector in &policy.target_selectors {
+            for object in self.selected(own, selector) {
+                let found = self.find(&object, None);
+                let key = TargetKey { object, section: None };
+                if targets.iter().all(|target| target.key != key) {
+                    targets.push(Target { key, found, span: selector.span });
+                }
+            }
+        }
+        targets
+    }
+
+    fn find(&self, object: &ObjectName, section: Option<&str>) -> Found {
+        let Some(placed) = self.objects.get(object) else { return Found::NoObject };
+        let mut sections: Box<dyn Iterator<Item = &Arc<str>>> = match &placed.resource.body {
+            Body::Gateway(gateway) => Box::new(gateway.listeners.iter().map(|listener| &listener.name.value)),
+            Body::HttpRoute(route) => {
+                Box::new(route.rules.iter().filter_map(|rule| rule.name.as_ref()).map(|name| &name.value))
+            }
+            _ => return Found::NotServed,
+        };
+        match section {
+            Some(section) if !sections.any(|name| **name == *section) => Found::NoSection,
+            Some(_) | None => Found::Yes,
+        }
+    }
+
+    /// Objects that a selector finds. Those in other namespaces need a ReferenceGrant there; without one they
+    /// are passed over silently (Envoy Gateway `targetSelectors`).
+    fn selected(&self, own: &ObjectName, selector: &TargetSelector) -> Vec<ObjectName> {
+        let mut names: Vec<ObjectName> = self
+            .objects
+            .iter()
+            .filter(|(name, placed)| {
+                *name.kind == *selector.kind
+                    && *selector.group == *TARGET_GROUP
+                    && self.in_reach(own, selector, name)
+                    && selector.selector.matches(&placed.resource.metadata.labels)
+            })
+            .map(|(name, _)| (*name).clone())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn in_reach(&self, own: &ObjectName, selector: &TargetSelector, object: &ObjectName) -> bool {
+        if object.namespace == own.namespace {
+            return true;
+        }
+        let selected = match &selector.namespaces {
+            SelectorNamespaces::Same => false,
+            SelectorNamespaces::All => true,
+            SelectorNamespaces::Selector(labels) => {
+                self.implied.get(&object.namespace).is_some_and(|namespace| labels.matches(namespace))
+            }
+        };
+        selected && self.granted(own, object)
+    }
+
+    fn granted(&self, own: &ObjectName, object: &ObjectName) -> bool {
+        let group = policy_group(&own.kind);
+        self.grants.iter().any(|(namespace, grant)| {
+            **namespace == *object.namespace
+                && grant.from.iter().any(|from| {
+                    *from.group == *group && from.kind == own.kind && from.namespace == own.namespace
+                })
+                && grant.to.iter().any(|to| {
+                    *to.group == *TARGET_GROUP
+                        && to.kind == object.kind
+                        && to.name.as_ref().is_none_or(|name| *name == object.name)
+                })
+        })
+    }
+}
+
+/// The API group of a policy kind.
+fn policy_group(kind: &str) -> &'static str {
+    match kind {
+        "TrafficPolicy" => "weir.dev",
+        _ => "gateway.envoyproxy.io",
+    }
+}
