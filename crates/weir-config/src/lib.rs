@@ -8,5 +8,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod nearest;
 pub mod resource;
 pub mod yaml;

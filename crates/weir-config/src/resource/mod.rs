@@ -4,7 +4,9 @@
 //! itself. It must not know other objects (that is `translate`) nor files (that is `source`).
 
 mod backend;
+pub mod decode;
 mod endpoint_slice;
+pub mod format;
 mod gateway;
 mod gateway_class;
 mod http_filter;

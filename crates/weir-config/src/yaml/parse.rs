@@ -553,7 +553,7 @@ mod tests {
             "a:\nb: ~\nc: ''\n",
             "{a: null@1:1+1, b: null@2:4+1, c: \"\"@3:4+2}@1:1+1",
         );
-        check("a: |\n  one\n  two\n", "{a: \"one\\ntwo\\n\"@1:4+0}@1:1+1");
+        check("a: |\n  one\n  two\n", "{a: \"one\\ntwo\\n\"@2:3+0}@1:1+1");
         check("", "nothing");
         check("---\n", "nothing");
     }

@@ -1,14 +1,21 @@
 //! Policies: which one applies where, and what it asks for.
 //!
 //! This folder owns targets, precedence, merging, conflicts and statuses of BackendTrafficPolicy, TrafficPolicy and
-//! ClientTrafficPolicy. It must not know how routes attach to Gateways: the route translation asks it, place by place.
+//! ClientTrafficPolicy. It must not know how routes attach to Gateways: it is told, and the route translation asks
+//! it place by place.
 
+mod claims;
 mod client;
+mod fields;
+mod hash;
 mod index;
 mod load_balancer;
 mod merge;
-mod status;
+mod report;
+mod spec;
 mod target;
 
-pub use index::{Effective, Place, PolicyIndex};
-pub use status::{Ancestor, PolicyStatus};
+#[cfg(test)]
+mod tests;
+
+pub(crate) use index::{EffectivePolicy, PolicyIndex, PolicyPoint, PolicySettings};
