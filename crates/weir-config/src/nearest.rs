@@ -13,10 +13,10 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         if candidate == word || candidate.len().abs_diff(word.len()) > 4 * limit {
             continue;
         }
-        let distance = if candidate.eq_ignore_ascii_case(word) {
-            0
-        } else {
-            distance(word, candidate)
+        let distance = match candidate {
+            _ if candidate.eq_ignore_ascii_case(word) => 0,
+            _ if is_plural(word, candidate) => 1,
+            _ => distance(word, candidate),
         };
         if distance <= limit && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
