@@ -1,0 +1,4 @@
+//! House rules.
+pub(crate) fn run(_: &[String]) -> Result<(), String> {
+    Ok(())
+}
