@@ -1,1 +1,33 @@
-//! See ARCHITECTURE.md.
+//! Which endpoint serves a request: one file per algorithm behind [`Balancer::pick`], the hash keys, cookies and
+//! overrides that steer it, the split over destinations, and the live state of an endpoint.
+//!
+//! Everything here is pure: the time and the randomness of a decision are arguments. What workers share are
+//! relaxed atomics (an endpoint's load, a rotation's cursor), so a pick takes no lock and allocates nothing.
+
+mod balancer;
+mod cookie;
+mod endpoint;
+mod key;
+mod least_request;
+mod maglev;
+mod modulus;
+mod override_host;
+mod pick;
+mod random;
+mod ready;
+mod rng;
+mod round_robin;
+mod slow_start;
+mod split;
+
+#[cfg(test)]
+mod world;
+
+pub use balancer::{Balancer, Member};
+pub use cookie::{CookieValue, write_set_cookie};
+pub use endpoint::{EndpointState, Lease, Unavailable};
+pub use key::{HashKey, KeyView, hash_key, request_key};
+pub use override_host::OverrideHosts;
+pub use pick::{NoPick, Pick, PickReason, Picked};
+pub use rng::{Rng, cursor_start};
+pub use split::Split;

@@ -1,0 +1,173 @@
+//! The live state of an endpoint: one cache line of relaxed atomics that all workers share.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Load and availability of one endpoint. Outlives reloads; held as `Arc<EndpointState>`.
+///
+/// Every field is independent of the others, so relaxed ordering is enough: a reader may see one worker's
+/// change a moment late, never a value that nobody wrote.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct EndpointState {
+    in_flight: AtomicU32,
+    unavailable: AtomicU32,
+    picks: AtomicU64,
+    added_at_ms: AtomicU64,
+}
+
+// A second line would double the cache misses of every pick; sharing one would make neighbours' counters contend.
+const _: () = assert!(size_of::<EndpointState>() == 64 && align_of::<EndpointState>() == 64);
+
+impl EndpointState {
+    /// An available endpoint without load, added at `added_at_ms` on the clock that picks use.
+    pub fn new(added_at_ms: u64) -> Self {
+        Self {
+            in_flight: AtomicU32::new(0),
+            unavailable: AtomicU32::new(0),
+            picks: AtomicU64::new(0),
+            added_at_ms: AtomicU64::new(added_at_ms),
+        }
+    }
+
+    /// Counts a try as started. Every call is paired with one of [`EndpointState::end`]; [`Lease`] does both.
+    #[inline]
+    pub fn begin(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.picks.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a try as finished.
+    #[inline]
+    pub fn end(&self) {
+        let before = self.in_flight.fetch_sub(1, Relaxed);
+        debug_assert!(before > 0, "end without begin");
+    }
+
+    /// Tries that have begun and not ended, over all workers.
+    #[inline]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Tries ever begun.
+    pub fn picks(&self) -> u64 {
+        self.picks.load(Relaxed)
+    }
+
+    /// When the endpoint was added, or recovered: the start of its slow start. Milliseconds.
+    #[inline]
+    pub fn added_at_ms(&self) -> u64 {
+        self.added_at_ms.load(Relaxed)
+    }
+
+    /// Starts slow start anew: the endpoint has recovered at `now_ms`.
+    pub fn restart_ramp(&self, now_ms: u64) {
+        self.added_at_ms.store(now_ms, Relaxed);
+    }
+
+    /// Whether nothing speaks against picking the endpoint.
+    #[inline]
+    pub fn is_available(&self) -> bool {
+        self.unavailable.load(Relaxed) == 0
+    }
+
+    /// Whether `reason` holds.
+    pub fn holds(&self, reason: Unavailable) -> bool {
+        self.unavailable.load(Relaxed) & reason.bit() != 0
+    }
+
+    /// Makes the endpoint unavailable for `reason`, until [`EndpointState::clear`] takes that reason back.
+    pub fn raise(&self, reason: Unavailable) {
+        self.unavailable.fetch_or(reason.bit(), Relaxed);
+    }
+
+    /// Takes `reason` back; the endpoint is available again when no other reason holds.
+    pub fn clear(&self, reason: Unavailable) {
+        self.unavailable.fetch_and(!reason.bit(), Relaxed);
+    }
+}
+
+/// Why an endpoint may not be picked at the moment. Several may hold at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Finishes what it has.
+    Draining,
+    /// Fails its health checks.
+    Unhealthy,
+    /// Taken out for a while because of how it answered.
+    Ejected,
+}
+
+impl Unavailable {
+    fn bit(self) -> u32 {
+        match self {
+            Self::Draining => 1,
+            Self::Unhealthy => 2,
+            Self::Ejected => 4,
+        }
+    }
+}
+
+/// Holds an endpoint for one try: it counts as in flight until the lease is dropped.
+///
+/// `H` decides what keeps the state alive. `Arc<EndpointState>` works anywhere, but its reference count is one
+/// more contended word per request; a worker-local handle (a borrow, or an `Rc` of the worker's snapshot and an
+/// index) costs nothing between cores.
+#[derive(Debug)]
+pub struct Lease<H: Deref<Target = EndpointState>> {
+    endpoint: H,
+}
+
+impl<H: Deref<Target = EndpointState>> Lease<H> {
+    /// Begins a try at `endpoint`.
+    #[inline]
+    pub fn new(endpoint: H) -> Self {
+        endpoint.begin();
+        Self { endpoint }
+    }
+
+    /// The endpoint held.
+    pub fn endpoint(&self) -> &EndpointState {
+        &self.endpoint
+    }
+}
+
+impl<H: Deref<Target = EndpointState>> Drop for Lease<H> {
+    #[inline]
+    fn drop(&mut self) {
+        self.endpoint.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_lease_counts_until_it_is_dropped() {
+        let state = Arc::new(EndpointState::new(0));
+        let owned = Lease::new(Arc::clone(&state));
+        let borrowed = Lease::new(&*state);
+        assert_eq!((state.in_flight(), state.picks()), (2, 2));
+        assert_eq!(owned.endpoint().in_flight(), 2);
+        drop(owned);
+        drop(borrowed);
+        assert_eq!((state.in_flight(), state.picks()), (0, 2));
+    }
+
+    #[test]
+    fn an_endpoint_is_available_when_no_reason_holds() {
+        let state = EndpointState::new(0);
+        assert!(state.is_available());
+        state.raise(Unavailable::Ejected);
+        state.raise(Unavailable::Draining);
+        state.clear(Unavailable::Ejected);
+        assert!(!state.is_available());
+        assert!(state.holds(Unavailable::Draining) && !state.holds(Unavailable::Ejected));
+        state.clear(Unavailable::Draining);
+        assert!(state.is_available());
+    }
+}
