@@ -70,7 +70,7 @@ pub enum SelectorNamespaces {
 }
 
 /// `mergeType`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MergeType {
     /// Kubernetes strategic merge: lists with keys merge by key.
     StrategicMerge,

@@ -5,158 +5,264 @@ use std::time::Duration;
 
 use weir_model::{ConsistentHash, CookieSpec, HashSource, MissingKey, TableSize, limits};
 
-use super::fields::{Fields, is_token};
-use super::load_balancer::Dialect;
-use crate::yaml::{Finding, Node, Spanned};
+use super::dialect::Dialect;
+use crate::resource::Finding;
+use crate::resource::decode::{Decoder, Field, Fields};
+use crate::yaml::Spanned;
 
-/// Fields that belong to one key source; `type` says which of them must be there (Envoy Gateway CRD rules).
-const UNION: [(&str, &str); 4] =
-    [("Header", "header"), ("Headers", "headers"), ("Cookie", "cookie"), ("QueryParams", "queryParams")];
+/// Key sources and the field that each needs; no other source may have it (Envoy Gateway CRD rules).
+const UNION: [(&str, &str); 4] = [
+    ("Header", "header"),
+    ("Headers", "headers"),
+    ("Cookie", "cookie"),
+    ("QueryParams", "queryParams"),
+];
 
-/// Decodes the block. `None` when it cannot be used; findings say why.
-pub(super) fn consistent_hash(mut fields: Fields<'_, '_>, dialect: Dialect) -> Option<ConsistentHash> {
-    let mut known = vec!["type", "header", "headers", "cookie", "queryParams", "tableSize"];
-    if dialect == Dialect::Weir {
-        known.extend(["sourceIP", "fallbacks", "onMissingKey"]);
-    }
-    fields.expect_only(&known, |name| dialect.hint(name));
-    let first = source(&mut fields);
-    let table_size = table_size(&mut fields);
-    let (fallbacks, missing_key) = match dialect {
-        Dialect::Envoy => (Some(Vec::new()), MissingKey::default()),
-        Dialect::Weir => (fallbacks(&mut fields), missing_key(&mut fields)),
-    };
-    let mut sources = vec![first?];
-    sources.extend(fallbacks?);
-    Some(ConsistentHash { sources, table_size: table_size?, missing_key })
+/// Fields of a key source.
+const SOURCE_FIELDS: [&str; 5] = ["type", "header", "headers", "cookie", "queryParams"];
+
+/// How `type` is written.
+#[derive(Clone, Copy)]
+enum SourceType {
+    SourceIp,
+    Header,
+    Headers,
+    Cookie,
+    QueryParams,
 }
 
-/// The key source that `type` names.
-fn source(fields: &mut Fields<'_, '_>) -> Option<HashSource> {
-    let kind = fields.required_text("type")?;
-    let before = fields.findings().len();
-    for (kind_name, field) in UNION {
-        let wanted = *kind.value == *kind_name;
-        match fields.node(field) {
-            None if wanted => {
-                let message = format!("consistent hash type {kind_name} needs the field \"{field}\"");
-                let finding = Finding::new("E0305", kind.span, message);
-                fields.findings().push(finding.label(format!("\"{field}\" is missing")));
-            }
-            Some(node) if !wanted => {
-                let message = format!("the field \"{field}\" goes with consistent hash type {kind_name} only");
-                let finding = Finding::new("E0305", node.span, message);
-                fields.findings().push(finding.label(format!("the type is {}", kind.value)));
-            }
-            _ => {}
+/// Decodes the block. `None` when it cannot be used; findings say why.
+pub(super) fn consistent_hash(
+    decoder: &mut Decoder,
+    field: Field<'_>,
+    dialect: Dialect,
+) -> Option<ConsistentHash> {
+    let mut common = SOURCE_FIELDS.to_vec();
+    common.push("tableSize");
+    let fields = dialect.fields(
+        decoder,
+        field,
+        &common,
+        &["sourceIP", "fallbacks", "onMissingKey"],
+    )?;
+    let mark = decoder.mark();
+    let mut sources: Vec<HashSource> = source(decoder, fields, dialect).into_iter().collect();
+    let size = fields.optional("tableSize");
+    let table_size = size.map_or(Some(TableSize::default()), |size| table_size(decoder, size));
+    if let Some(fallbacks) = dialect.own(fields, "fallbacks") {
+        for item in decoder.items(fallbacks, 8) {
+            let fields = dialect.fields(decoder, item, &SOURCE_FIELDS, &["sourceIP"]);
+            sources.extend(fields.and_then(|fields| source(decoder, fields, dialect)));
         }
     }
-    let source = match &*kind.value {
-        "SourceIP" => source_ip(fields),
-        "Header" => header(fields).map(|name| HashSource::Headers(vec![name])),
-        "Headers" => names(fields, "headers", Fields::header_name).map(HashSource::Headers),
-        "Cookie" => fields.mapping("cookie").and_then(cookie).map(HashSource::Cookie),
-        "QueryParams" => names(fields, "queryParams", Fields::required_text).map(HashSource::QueryParams),
-        other => {
-            let message = format!("\"{other}\" is not a consistent hash type");
-            let finding = Finding::new("E0303", kind.span, message)
-                .label("unknown type")
-                .help("use SourceIP, Header, Headers, Cookie or QueryParams");
-            fields.findings().push(finding);
-            None
-        }
+    let missing_key = match dialect.own(fields, "onMissingKey") {
+        None => MissingKey::default(),
+        Some(field) => decoder.choice(field, &MISSING_KEYS)?.value,
     };
-    source.filter(|_| fields.findings().len() == before)
+    if decoder.failed_since(mark) {
+        return None;
+    }
+    Some(ConsistentHash {
+        sources,
+        table_size: table_size?,
+        missing_key,
+    })
+}
+
+/// weir's `onMissingKey` (row CH09).
+const MISSING_KEYS: [(&str, MissingKey); 3] = [
+    ("Random", MissingKey::Random),
+    ("RoundRobin", MissingKey::RoundRobin),
+    ("LeastRequest", MissingKey::LeastRequest),
+];
+
+/// The key source that `type` names.
+fn source(decoder: &mut Decoder, fields: Fields<'_>, dialect: Dialect) -> Option<HashSource> {
+    let kind = fields.required(decoder, "type")?;
+    let choices = [
+        ("SourceIP", SourceType::SourceIp),
+        ("Header", SourceType::Header),
+        ("Headers", SourceType::Headers),
+        ("Cookie", SourceType::Cookie),
+        ("QueryParams", SourceType::QueryParams),
+    ];
+    let word = decoder.choice(kind, &choices)?;
+    let name = kind.node.scalar().map_or("", |scalar| &*scalar.text);
+    let mark = decoder.mark();
+    for (kind_name, field) in UNION {
+        union_rule(
+            decoder,
+            fields,
+            ("consistent hash type", name, kind_name),
+            field,
+            kind,
+        );
+    }
+    if decoder.failed_since(mark) {
+        return None;
+    }
+    match word.value {
+        SourceType::SourceIp => source_ip(decoder, dialect.own(fields, "sourceIP")),
+        SourceType::Header => {
+            let block = fields.required(decoder, "header")?;
+            let block = decoder.fields(block, &["name"])?;
+            let name = block.required(decoder, "name")?;
+            header_name(decoder, name).map(|name| HashSource::Headers(vec![name]))
+        }
+        SourceType::Headers => names(decoder, fields, "headers", header_name).map(HashSource::Headers),
+        SourceType::Cookie => {
+            let block = fields.required(decoder, "cookie")?;
+            cookie(decoder, block).map(HashSource::Cookie)
+        }
+        SourceType::QueryParams => {
+            let text =
+                |decoder: &mut Decoder, field: Field<'_>| decoder.nonempty(field).map(|text| text.value);
+            names(decoder, fields, "queryParams", text).map(HashSource::QueryParams)
+        }
+    }
+}
+
+/// A field that goes with one type: required there, refused elsewhere. `words` are what has the type, its type,
+/// and the type that the field goes with.
+pub(super) fn union_rule(
+    decoder: &mut Decoder,
+    fields: Fields<'_>,
+    words: (&str, &str, &str),
+    name: &'static str,
+    kind: Field<'_>,
+) {
+    let (what, actual, owner) = words;
+    match fields.optional(name) {
+        None if actual == owner => {
+            let message = format!("{what} {owner} needs the field \"{name}\"");
+            decoder
+                .report(Finding::new("E0305", kind.span(), message).label(format!("\"{name}\" is missing")));
+        }
+        Some(_) if actual != owner => {
+            let message = format!("the field \"{name}\" goes with {what} {owner} only");
+            let finding = Finding::new("E0305", fields.key_span(name), message);
+            decoder.report(finding.label(format!("the type is {actual}")));
+        }
+        None | Some(_) => {}
+    }
 }
 
 /// `SourceIP`, cut to the prefixes of weir's own `sourceIP` block (row CH17).
-fn source_ip(fields: &mut Fields<'_, '_>) -> Option<HashSource> {
+fn source_ip(decoder: &mut Decoder, block: Option<Field<'_>>) -> Option<HashSource> {
     let (mut prefix_length_v4, mut prefix_length_v6) = (32, 128);
-    if let Some(mut block) = fields.mapping("sourceIP") {
-        block.expect_only(&["ipv4PrefixLength", "ipv6PrefixLength"], |_| None);
-        prefix_length_v4 = block.integer("ipv4PrefixLength", 0..=32).map_or(32, |length| length.value as u8);
-        prefix_length_v6 = block.integer("ipv6PrefixLength", 0..=128).map_or(128, |length| length.value as u8);
+    if let Some(block) = block {
+        let fields = decoder.fields(block, &["ipv4PrefixLength", "ipv6PrefixLength"])?;
+        if let Some(field) = fields.optional("ipv4PrefixLength") {
+            prefix_length_v4 = u8::try_from(decoder.integer(field, 0..=32)?.value).ok()?;
+        }
+        if let Some(field) = fields.optional("ipv6PrefixLength") {
+            prefix_length_v6 = u8::try_from(decoder.integer(field, 0..=128)?.value).ok()?;
+        }
     }
-    Some(HashSource::SourceIp { prefix_length_v4, prefix_length_v6 })
-}
-
-fn header(fields: &mut Fields<'_, '_>) -> Option<Arc<str>> {
-    let mut block = fields.mapping("header")?;
-    block.expect_only(&["name"], |_| None);
-    block.header_name("name").map(|name| name.value)
+    Some(HashSource::SourceIp {
+        prefix_length_v4,
+        prefix_length_v6,
+    })
 }
 
 /// A list of `{name: ...}`; at least one.
 fn names(
-    fields: &mut Fields<'_, '_>,
-    key: &str,
-    read: fn(&mut Fields<'_, '_>, &str) -> Option<Spanned<Arc<str>>>,
+    decoder: &mut Decoder,
+    fields: Fields<'_>,
+    name: &'static str,
+    read: fn(&mut Decoder, Field<'_>) -> Option<Arc<str>>,
 ) -> Option<Vec<Arc<str>>> {
-    let items = fields.list(key)?;
-    let path = fields.path_of(key);
+    let list = fields.required(decoder, name)?;
+    let items = decoder.items(list, 32);
     if items.is_empty() {
-        let finding = Finding::new("E0303", items.span, format!("{path} must not be empty"));
-        fields.findings().push(finding.label("empty list"));
+        decoder
+            .report(Finding::new("E0303", list.span(), format!("\"{name}\" is empty")).label("empty list"));
         return None;
     }
     let mut found = Vec::with_capacity(items.len());
-    for (number, item) in items.iter().enumerate() {
-        let mut block = Fields::open(item, format!("{path}[{number}]"), fields.findings())?;
-        block.expect_only(&["name"], |_| None);
-        found.push(read(&mut block, "name")?.value);
+    for item in items {
+        let block = decoder.fields(item, &["name"])?;
+        let name = block.required(decoder, "name")?;
+        found.push(read(decoder, name)?);
     }
     Some(found)
 }
 
-fn cookie(mut fields: Fields<'_, '_>) -> Option<CookieSpec> {
-    fields.expect_only(&["name", "ttl", "attributes"], |_| None);
-    let name = fields.required_text("name")?;
-    if !is_token(&name.value) {
+/// A header name, in lower case (RFC 9110 5.1: a token, compared without case).
+pub(super) fn header_name(decoder: &mut Decoder, field: Field<'_>) -> Option<Arc<str>> {
+    let name = decoder.nonempty(field)?;
+    if is_token(&name) {
+        return Some(name.to_ascii_lowercase().into());
+    }
+    let message = format!("\"{}\" is not a header name", name.value);
+    decoder.report(Finding::new("E0303", name.span, message).label("not a header name"));
+    None
+}
+
+fn cookie(decoder: &mut Decoder, block: Field<'_>) -> Option<CookieSpec> {
+    let fields = decoder.fields(block, &["name", "ttl", "attributes"])?;
+    let name = fields.required(decoder, "name")?;
+    let name = decoder.nonempty(name)?;
+    if !is_token(&name) {
         // RFC 6265 4.1.1: cookie-name is a token.
         let message = format!("\"{}\" is not a cookie name", name.value);
-        fields.findings().push(Finding::new("E0303", name.span, message).label("not a cookie name"));
+        decoder.report(Finding::new("E0303", name.span, message).label("not a cookie name"));
         return None;
     }
-    let ttl = fields.duration("ttl");
-    if fields.node("ttl").is_some() && ttl.is_none() {
-        return None;
-    }
-    if let Some(ttl) = ttl.filter(|ttl| ttl.subsec_nanos() != 0) {
-        let finding = Finding::new("W0306", ttl.span, "a cookie lives for whole seconds")
-            .label("has a fraction of a second")
-            .effect("the fraction is dropped");
-        fields.findings().push(finding);
-    }
-    let ttl = ttl.map(|ttl| Duration::from_secs(ttl.as_secs()));
-    let attributes = match fields.node("attributes") {
-        None => Vec::new(),
-        Some(node) => attributes(&mut fields, node)?,
+    let ttl = match fields.optional("ttl") {
+        None => None,
+        Some(field) => Some(whole_seconds(decoder, field)?),
     };
-    Some(CookieSpec { name: name.value, ttl, attributes })
+    let attributes = match fields.optional("attributes") {
+        None => Vec::new(),
+        Some(field) => attributes(decoder, field)?,
+    };
+    Some(CookieSpec {
+        name: name.value,
+        ttl,
+        attributes,
+    })
+}
+
+/// A cookie's `Max-Age` is a whole number of seconds (RFC 6265 4.1.1).
+fn whole_seconds(decoder: &mut Decoder, field: Field<'_>) -> Option<Duration> {
+    let Spanned { value, span } = decoder.duration(field)?;
+    if value.subsec_nanos() != 0 {
+        let finding = Finding::new("W0306", span, "a cookie lives for whole seconds");
+        decoder.report(
+            finding
+                .label("has a fraction of a second")
+                .effect("the fraction is dropped"),
+        );
+    }
+    Some(Duration::from_secs(value.as_secs()))
 }
 
 /// `attributes` in the order written.
-fn attributes(fields: &mut Fields<'_, '_>, node: &Node) -> Option<Vec<(Arc<str>, Arc<str>)>> {
-    let path = fields.path_of("attributes");
-    let block = Fields::open(node, path, fields.findings())?;
-    drop(block);
+fn attributes(decoder: &mut Decoder, field: Field<'_>) -> Option<Vec<(Arc<str>, Arc<str>)>> {
+    if field.node.entries().is_empty() && !matches!(field.node.value, crate::yaml::Value::Mapping(_)) {
+        decoder.wrong_type(field, "a mapping");
+        return None;
+    }
     let mut attributes = Vec::new();
-    for entry in node.entries() {
-        let value: Arc<str> = match (entry.node.is_null(), entry.node.scalar()) {
-            (true, _) => "".into(),
-            (false, Some(scalar)) => scalar.text.clone(),
-            (false, None) => {
-                let finding = Finding::new("E0304", entry.node.span, "a cookie attribute must be text");
-                fields.findings().push(finding.label("expected text"));
-                return None;
-            }
+    for entry in field.node.entries() {
+        let value: Arc<str> = match entry.node.is_null() {
+            true => "".into(),
+            false => match entry.node.scalar() {
+                Some(scalar) => scalar.text.clone(),
+                None => {
+                    decoder.wrong_type(Field::new("attributes", &entry.node), "text");
+                    return None;
+                }
+            },
         };
         // RFC 6265 4.1.1: attribute values hold no control characters and no semicolon.
-        let clean = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b';');
-        if !is_token(&entry.key) || !clean(&value) {
+        let clean = value
+            .bytes()
+            .all(|byte| (0x20..0x7f).contains(&byte) && byte != b';');
+        if !is_token(&entry.key) || !clean {
             let message = format!("\"{}={value}\" is not a cookie attribute", entry.key);
-            let finding = Finding::new("E0303", entry.key_span, message);
-            fields.findings().push(finding.label("not a cookie attribute"));
+            decoder.report(Finding::new("E0303", entry.key_span, message).label("not a cookie attribute"));
             return None;
         }
         attributes.push((entry.key.clone(), value));
@@ -165,48 +271,25 @@ fn attributes(fields: &mut Fields<'_, '_>, node: &Node) -> Option<Vec<(Arc<str>,
 }
 
 /// `tableSize`: a prime (row LB10).
-fn table_size(fields: &mut Fields<'_, '_>) -> Option<TableSize> {
-    if fields.node("tableSize").is_none() {
-        return Some(TableSize::default());
-    }
-    let size = fields.integer("tableSize", 2..=i64::from(limits::MAGLEV_TABLE_MAX))?;
+fn table_size(decoder: &mut Decoder, field: Field<'_>) -> Option<TableSize> {
+    let size = decoder.integer(field, 2..=i64::from(limits::MAGLEV_TABLE_MAX))?;
     let table_size = u64::try_from(size.value).ok().and_then(TableSize::new);
     if table_size.is_none() {
         let message = format!("invalid TableSize value {}: it must be a prime", size.value);
-        let finding = Finding::new("E0307", size.span, message)
-            .label("not a prime")
-            .help(format!("the default is {}", limits::MAGLEV_TABLE_DEFAULT));
-        fields.findings().push(finding);
+        let help = format!("the default is {}", limits::MAGLEV_TABLE_DEFAULT);
+        decoder.report(
+            Finding::new("E0307", size.span, message)
+                .label("not a prime")
+                .help(help),
+        );
     }
     table_size
 }
 
-/// weir's `fallbacks`: further key sources, tried in order (row CH09).
-fn fallbacks(fields: &mut Fields<'_, '_>) -> Option<Vec<HashSource>> {
-    let Some(items) = fields.list("fallbacks") else {
-        return fields.node("fallbacks").is_none().then(Vec::new);
-    };
-    let path = fields.path_of("fallbacks");
-    let mut sources = Vec::new();
-    for (number, item) in items.iter().enumerate() {
-        let mut block = Fields::open(item, format!("{path}[{number}]"), fields.findings())?;
-        block.expect_only(&["type", "header", "headers", "cookie", "queryParams", "sourceIP"], |_| None);
-        sources.push(source(&mut block)?);
-    }
-    Some(sources)
-}
-
-/// weir's `onMissingKey` (row CH09).
-fn missing_key(fields: &mut Fields<'_, '_>) -> MissingKey {
-    let Some(name) = fields.text("onMissingKey") else { return MissingKey::default() };
-    match &*name.value {
-        "Random" => MissingKey::Random,
-        "RoundRobin" => MissingKey::RoundRobin,
-        "LeastRequest" => MissingKey::LeastRequest,
-        other => {
-            let finding = Finding::new("E0303", name.span, format!("\"{other}\" is not a fallback policy"));
-            fields.findings().push(finding.label("use Random, RoundRobin or LeastRequest"));
-            MissingKey::default()
-        }
-    }
+/// Whether `text` is a token (RFC 9110 5.6.2).
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }

@@ -3,268 +3,296 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_model::{
-    Algorithm, BalanceSpec, Choices, Cidr, EndpointOverride, LeastRequest, SlowStart,
-};
+use weir_model::{Algorithm, BalanceSpec, Choices, Cidr, EndpointOverride, LeastRequest, SlowStart};
 
-use super::fields::Fields;
-use super::hash::consistent_hash;
-use crate::yaml::{Finding, Node, Spanned};
+use super::dialect::Dialect;
+use super::hash::{consistent_hash, header_name, union_rule};
+use crate::resource::Finding;
+use crate::resource::decode::{Decoder, Field, Fields};
 
-/// Whose policy it is: weir's TrafficPolicy knows fields that Envoy Gateway's kind does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    /// `gateway.envoyproxy.io` BackendTrafficPolicy, exactly.
-    Envoy,
-    /// `weir.dev` TrafficPolicy.
-    Weir,
+/// `loadBalancer.type`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BalancerType {
+    ConsistentHash,
+    LeastRequest,
+    Random,
+    RoundRobin,
+    BackendUtilization,
+    DynamicModule,
 }
 
-/// Fields of weir's own that a BackendTrafficPolicy does not have.
-const WEIR_FIELDS: [&str; 12] = [
-    "fallbacks", "onMissingKey", "sourceIP", "leastRequest", "reportHeader", "strict", "trustedCIDRs", "stripHeaders",
-    "aggression", "minWeightPercent", "choices", "bias",
+/// How the types are written.
+const TYPES: [(&str, BalancerType); 6] = [
+    ("ConsistentHash", BalancerType::ConsistentHash),
+    ("LeastRequest", BalancerType::LeastRequest),
+    ("Random", BalancerType::Random),
+    ("RoundRobin", BalancerType::RoundRobin),
+    ("BackendUtilization", BalancerType::BackendUtilization),
+    ("DynamicModule", BalancerType::DynamicModule),
 ];
 
-/// Types of `loadBalancer`.
-const TYPES: [&str; 6] =
-    ["ConsistentHash", "LeastRequest", "Random", "RoundRobin", "BackendUtilization", "DynamicModule"];
-
-impl Dialect {
-    /// Says of a field unknown here that weir's own kind has it.
-    pub(super) fn hint(self, field: &str) -> Option<String> {
-        (self == Self::Envoy && WEIR_FIELDS.contains(&field)).then(|| {
-            format!("\"{field}\" is a field of weir's own kind: apiVersion weir.dev/v1alpha1, kind TrafficPolicy")
-        })
-    }
-
-    fn with(self, fields: &[&'static str], own: &[&'static str]) -> Vec<&'static str> {
-        let mut known = fields.to_vec();
-        if self == Self::Weir {
-            known.extend(own);
-        }
-        known
-    }
-}
+/// Fields that a type excludes, and why (CEL rules of Envoy Gateway's `LoadBalancer`).
+const EXCLUDED: [(&str, &[BalancerType], &str); 3] = [
+    (
+        "slowStart",
+        &[
+            BalancerType::Random,
+            BalancerType::ConsistentHash,
+            BalancerType::DynamicModule,
+        ],
+        "slowStart is supported for RoundRobin, LeastRequest and BackendUtilization only",
+    ),
+    (
+        "zoneAware",
+        &[BalancerType::DynamicModule],
+        "zoneAware is not supported for DynamicModule",
+    ),
+    (
+        "endpointOverride",
+        &[BalancerType::DynamicModule],
+        "endpointOverride is not supported for DynamicModule",
+    ),
+];
 
 /// Decodes the block. `None` when it cannot be used; findings say why.
-pub(super) fn balance_spec(mut fields: Fields<'_, '_>, dialect: Dialect) -> Option<BalanceSpec> {
-    let common = ["type", "consistentHash", "endpointOverride", "slowStart", "zoneAware", "backendUtilization"];
-    let known = dialect.with(&[&common[..], &["dynamicModule"]].concat(), &["leastRequest", "reportHeader"]);
-    fields.expect_only(&known, |name| dialect.hint(name));
-    let kind = fields.required_text("type")?;
-    if !TYPES.contains(&&*kind.value) {
-        let mut finding = Finding::new("E0303", kind.span, format!("\"{}\" is not a load balancer type", kind.value))
-            .label("unknown type");
-        let near = crate::resource::nearest(&kind.value, TYPES.iter().copied());
-        finding.help = near.map(|near| format!("did you mean \"{near}\"?"));
-        fields.findings().push(finding);
+pub(super) fn balance_spec(decoder: &mut Decoder, field: Field<'_>, dialect: Dialect) -> Option<BalanceSpec> {
+    let common = [
+        "type",
+        "consistentHash",
+        "endpointOverride",
+        "slowStart",
+        "zoneAware",
+        "backendUtilization",
+        "dynamicModule",
+    ];
+    let fields = dialect.fields(decoder, field, &common, &["leastRequest", "reportHeader"])?;
+    let kind_field = fields.required(decoder, "type")?;
+    let kind = decoder.choice(kind_field, &TYPES)?.value;
+    let mark = decoder.mark();
+    check_rules(decoder, fields, kind_field, kind);
+    if decoder.failed_since(mark) {
         return None;
     }
-    let combined = rules_hold(&mut fields, &kind);
-    let algorithm = algorithm(&mut fields, &kind, dialect);
-    let endpoint_override = match fields.mapping("endpointOverride") {
-        Some(block) => Some(endpoint_override(block, dialect)?),
-        None => None,
-    };
-    let slow_start = match fields.mapping("slowStart") {
-        Some(block) => Some(slow_start(block, dialect)?),
-        None => None,
-    };
-    let report_header = match (dialect, fields.node("reportHeader")) {
-        (Dialect::Weir, Some(_)) => Some(fields.header_name("reportHeader")?.value),
-        _ => None,
-    };
-    not_served(&mut fields);
-    combined.then_some(())?;
-    Some(BalanceSpec { algorithm: algorithm?, endpoint_override, slow_start, report_header })
+    let algorithm = algorithm(decoder, fields, kind_field, kind, dialect);
+    let endpoint_override = fields
+        .optional("endpointOverride")
+        .and_then(|block| endpoint_override(decoder, block, dialect));
+    let slow_start = fields
+        .optional("slowStart")
+        .and_then(|block| slow_start(decoder, block, dialect));
+    let report_header = dialect
+        .own(fields, "reportHeader")
+        .and_then(|field| header_name(decoder, field));
+    report_unserved(decoder, fields);
+    if decoder.failed_since(mark) {
+        return None;
+    }
+    Some(BalanceSpec {
+        algorithm: algorithm?,
+        endpoint_override,
+        slow_start,
+        report_header,
+    })
 }
 
-/// The CRD's rules about which blocks go together (CEL rules of Envoy Gateway's `LoadBalancer`).
-fn rules_hold(fields: &mut Fields<'_, '_>, kind: &Spanned<Arc<str>>) -> bool {
-    let before = fields.findings().len();
-    for (kind_name, field) in
-        [("ConsistentHash", "consistentHash"), ("BackendUtilization", "backendUtilization"), ("DynamicModule", "dynamicModule")]
+/// The CRD's rules about which blocks go together.
+fn check_rules(decoder: &mut Decoder, fields: Fields<'_>, kind_field: Field<'_>, kind: BalancerType) {
+    let name = name_of(kind);
+    for (owner, block) in [
+        ("ConsistentHash", "consistentHash"),
+        ("DynamicModule", "dynamicModule"),
+    ] {
+        union_rule(
+            decoder,
+            fields,
+            ("load balancer type", name, owner),
+            block,
+            kind_field,
+        );
+    }
+    // Everything in this block has a default, so its own type may go without it.
+    if kind != BalancerType::BackendUtilization {
+        let words = ("load balancer type", name, "BackendUtilization");
+        union_rule(decoder, fields, words, "backendUtilization", kind_field);
+    }
+    for (block, kinds, message) in EXCLUDED {
+        if fields.optional(block).is_some() && kinds.contains(&kind) {
+            let finding = Finding::new("E0308", fields.key_span(block), message);
+            decoder.report(finding.label(format!("the type is {name}")));
+        }
+    }
+    if let Some(zones) = fields.optional("zoneAware") {
+        check_zones(decoder, zones, kind);
+    }
+}
+
+fn check_zones(decoder: &mut Decoder, field: Field<'_>, kind: BalancerType) {
+    let Some(zones) = decoder.fields(field, &["preferLocal", "weightedZones"]) else {
+        return;
+    };
+    let (local, weighted) = (zones.optional("preferLocal"), zones.optional("weightedZones"));
+    if local.is_some()
+        && matches!(
+            kind,
+            BalancerType::ConsistentHash | BalancerType::BackendUtilization
+        )
     {
-        let wanted = *kind.value == *kind_name;
-        match fields.node(field) {
-            // BackendUtilization has defaults for everything, so its block may be absent.
-            None if wanted && kind_name != "BackendUtilization" => {
-                let message = format!("load balancer type {kind_name} needs the field \"{field}\"");
-                let finding = Finding::new("E0305", kind.span, message);
-                fields.findings().push(finding.label(format!("\"{field}\" is missing")));
-            }
-            Some(node) if !wanted => {
-                let message = format!("the field \"{field}\" goes with load balancer type {kind_name} only");
-                let finding = Finding::new("E0305", node.span, message);
-                fields.findings().push(finding.label(format!("the type is {}", kind.value)));
-            }
-            _ => {}
-        }
-    }
-    let excluded: [(&str, &[&str], &str); 3] = [
-        (
-            "slowStart",
-            &["Random", "ConsistentHash", "DynamicModule"],
-            "slowStart is supported for RoundRobin, LeastRequest and BackendUtilization only",
-        ),
-        ("zoneAware", &["DynamicModule"], "zoneAware is not supported for DynamicModule"),
-        ("endpointOverride", &["DynamicModule"], "endpointOverride is not supported for DynamicModule"),
-    ];
-    for (field, kinds, message) in excluded {
-        if let Some(node) = fields.node(field).filter(|_| kinds.contains(&&*kind.value)) {
-            let finding = Finding::new("E0308", node.span, message);
-            fields.findings().push(finding.label(format!("the type is {}", kind.value)));
-        }
-    }
-    zone_rules(fields, kind);
-    fields.findings().len() == before
-}
-
-fn zone_rules(fields: &mut Fields<'_, '_>, kind: &Spanned<Arc<str>>) {
-    let Some(mut zones) = fields.mapping("zoneAware") else { return };
-    zones.expect_only(&["preferLocal", "weightedZones"], |_| None);
-    let local = zones.node("preferLocal");
-    if let Some(node) = local.filter(|_| matches!(&*kind.value, "ConsistentHash" | "BackendUtilization")) {
         let message = "zoneAware.preferLocal is not supported for ConsistentHash and BackendUtilization";
-        let finding = Finding::new("E0308", node.span, message).label(format!("the type is {}", kind.value));
-        zones.findings().push(finding);
+        let finding = Finding::new("E0308", zones.key_span("preferLocal"), message);
+        decoder.report(finding.label(format!("the type is {}", name_of(kind))));
     }
-    if let (Some(_), Some(weighted)) = (local, zones.node("weightedZones")) {
+    if local.is_some() && weighted.is_some() {
         let message = "zoneAware takes preferLocal or weightedZones, not both";
-        zones.findings().push(Finding::new("E0308", weighted.span, message).label("second of the two"));
+        let finding = Finding::new("E0308", zones.key_span("weightedZones"), message);
+        decoder.report(finding.label("the second of the two"));
     }
 }
 
-fn algorithm(fields: &mut Fields<'_, '_>, kind: &Spanned<Arc<str>>, dialect: Dialect) -> Option<Algorithm> {
-    match &*kind.value {
-        "RoundRobin" => Some(Algorithm::RoundRobin),
-        "Random" => Some(Algorithm::Random),
-        "LeastRequest" => match (dialect, fields.mapping("leastRequest")) {
-            (Dialect::Weir, Some(block)) => least_request(block).map(Algorithm::LeastRequest),
-            _ => Some(Algorithm::LeastRequest(LeastRequest::default())),
+fn name_of(kind: BalancerType) -> &'static str {
+    TYPES
+        .iter()
+        .find(|(_, candidate)| *candidate == kind)
+        .map_or("", |(name, _)| name)
+}
+
+fn algorithm(
+    decoder: &mut Decoder,
+    fields: Fields<'_>,
+    kind_field: Field<'_>,
+    kind: BalancerType,
+    dialect: Dialect,
+) -> Option<Algorithm> {
+    match kind {
+        BalancerType::RoundRobin => Some(Algorithm::RoundRobin),
+        BalancerType::Random => Some(Algorithm::Random),
+        BalancerType::LeastRequest => match dialect.own(fields, "leastRequest") {
+            Some(block) => least_request(decoder, block).map(Algorithm::LeastRequest),
+            None => Some(Algorithm::LeastRequest(LeastRequest::default())),
         },
-        "ConsistentHash" => {
-            fields.mapping("consistentHash").and_then(|block| consistent_hash(block, dialect)).map(Algorithm::ConsistentHash)
+        BalancerType::ConsistentHash => {
+            let block = fields.required(decoder, "consistentHash")?;
+            consistent_hash(decoder, block, dialect).map(Algorithm::ConsistentHash)
         }
-        "BackendUtilization" => {
-            let finding = Finding::new("W0309", kind.span, "BackendUtilization is not supported yet")
-                .label("load reports are not read")
-                .effect("requests are spread round robin, as they are before the first load report");
-            fields.findings().push(finding);
+        BalancerType::BackendUtilization => {
+            let finding = Finding::new(
+                "W0309",
+                kind_field.span(),
+                "BackendUtilization is not supported yet",
+            )
+            .label("load reports are not read")
+            .effect("requests are spread round robin, as they would be before the first load report");
+            decoder.report(finding);
             Some(Algorithm::RoundRobin)
         }
-        _ => {
+        BalancerType::DynamicModule => {
             let message = "DynamicModule load balancers are not supported";
-            fields.findings().push(Finding::new("E0310", kind.span, message).label("not supported"));
+            decoder.report(Finding::new("E0310", kind_field.span(), message).label("not supported"));
             None
         }
     }
 }
 
 /// weir's `leastRequest` block (rows LB06, LB07).
-fn least_request(mut fields: Fields<'_, '_>) -> Option<LeastRequest> {
-    fields.expect_only(&["choices", "bias"], |_| None);
+fn least_request(decoder: &mut Decoder, block: Field<'_>) -> Option<LeastRequest> {
+    let fields = decoder.fields(block, &["choices", "bias"])?;
     let mut options = LeastRequest::default();
-    if let Some(node) = fields.node("choices") {
-        let all = node.scalar().is_some_and(|scalar| &*scalar.text == "All");
+    if let Some(field) = fields.optional("choices") {
+        let all = field.node.scalar().is_some_and(|scalar| &*scalar.text == "All");
         options.choices = match all {
             true => Choices::All,
-            false => Choices::Sample(fields.integer("choices", 2..=10)?.value as u8),
+            false => Choices::Sample(u8::try_from(decoder.integer(field, 2..=10)?.value).ok()?),
         };
     }
-    if fields.node("bias").is_some() {
-        options.bias_milli = fields.thousandths("bias", 10.0)?;
+    if let Some(field) = fields.optional("bias") {
+        options.bias_milli = thousandths(decoder, field)?;
     }
     Some(options)
 }
 
-fn slow_start(mut fields: Fields<'_, '_>, dialect: Dialect) -> Option<SlowStart> {
-    fields.expect_only(&dialect.with(&["window"], &["aggression", "minWeightPercent"]), |name| dialect.hint(name));
-    if fields.node("window").is_none() {
-        fields.missing("window");
-        return None;
+/// A number from 0 to 10, in thousandths.
+fn thousandths(decoder: &mut Decoder, field: Field<'_>) -> Option<u32> {
+    let number = field.node.scalar().and_then(crate::yaml::Scalar::number);
+    match number.filter(|number| (0.0..=10.0).contains(number)) {
+        Some(number) => Some((number * 1000.0).round() as u32),
+        None => {
+            decoder.wrong_type(field, "a number from 0 to 10");
+            None
+        }
     }
-    let window = fields.duration("window")?;
+}
+
+fn slow_start(decoder: &mut Decoder, block: Field<'_>, dialect: Dialect) -> Option<SlowStart> {
+    let fields = dialect.fields(decoder, block, &["window"], &["aggression", "minWeightPercent"])?;
+    let field = fields.required(decoder, "window")?;
+    let window = decoder.duration(field)?;
     if window.value == Duration::ZERO {
         let finding = Finding::new("E0303", window.span, "slowStart.window must be longer than 0s");
-        fields.findings().push(finding.label("no time at all"));
+        decoder.report(finding.label("no time at all"));
         return None;
     }
-    let mut options = SlowStart { window: window.value, aggression_milli: 1000, min_weight_percent: 10 };
-    if dialect == Dialect::Weir {
-        if fields.node("aggression").is_some() {
-            options.aggression_milli = fields.thousandths("aggression", 10.0)?.max(1);
-        }
-        if fields.node("minWeightPercent").is_some() {
-            options.min_weight_percent = fields.integer("minWeightPercent", 0..=100)?.value as u8;
-        }
+    let mut options = SlowStart {
+        window: window.value,
+        aggression_milli: 1000,
+        min_weight_percent: 10,
+    };
+    if let Some(field) = dialect.own(fields, "aggression") {
+        options.aggression_milli = thousandths(decoder, field)?.max(1);
+    }
+    if let Some(field) = dialect.own(fields, "minWeightPercent") {
+        options.min_weight_percent = u8::try_from(decoder.integer(field, 0..=100)?.value).ok()?;
     }
     Some(options)
 }
 
-fn endpoint_override(mut fields: Fields<'_, '_>, dialect: Dialect) -> Option<EndpointOverride> {
+fn endpoint_override(decoder: &mut Decoder, block: Field<'_>, dialect: Dialect) -> Option<EndpointOverride> {
     let own = ["strict", "trustedCIDRs", "stripHeaders", "reportHeader"];
-    fields.expect_only(&dialect.with(&["extractFrom"], &own), |name| dialect.hint(name));
-    if fields.node("extractFrom").is_none() {
-        fields.missing("extractFrom");
-        return None;
-    }
-    let items = fields.list("extractFrom")?;
+    let fields = dialect.fields(decoder, block, &["extractFrom"], &own)?;
+    let list = fields.required(decoder, "extractFrom")?;
+    let items = decoder.items(list, 10);
     if !(1..=10).contains(&items.len()) {
-        let message = format!("endpointOverride.extractFrom takes 1 to 10 entries, not {}", items.len());
-        fields.findings().push(Finding::new("E0303", items.span, message).label("out of range"));
+        let message = format!(
+            "endpointOverride.extractFrom takes 1 to 10 entries, not {}",
+            items.len()
+        );
+        decoder.report(Finding::new("E0303", list.span(), message).label("out of range"));
         return None;
     }
     let mut headers = Vec::with_capacity(items.len());
-    for (number, item) in items.iter().enumerate() {
-        headers.push(extract_from(&mut fields, number, item)?);
+    for item in items {
+        // An entry that names nothing is refused rather than skipped (row EO06).
+        let entry = decoder.fields(item, &["header"])?;
+        let header = entry.required(decoder, "header")?;
+        headers.push(header_name(decoder, header)?);
     }
-    let mut result = EndpointOverride {
-        headers,
-        strict: false,
-        trusted: Vec::new(),
-        strip: false,
-        report_header: None,
+    let flag = |decoder: &mut Decoder, name: &'static str| match dialect.own(fields, name) {
+        Some(field) => decoder.boolean(field).is_some_and(|value| value.value),
+        None => false,
     };
-    if dialect == Dialect::Weir {
-        result.strict = fields.flag("strict");
-        result.strip = fields.flag("stripHeaders");
-        result.trusted = cidrs(&mut fields, "trustedCIDRs")?;
-        if fields.node("reportHeader").is_some() {
-            result.report_header = Some(fields.header_name("reportHeader")?.value);
-        }
-    }
-    Some(result)
-}
-
-/// One entry of `extractFrom`; an empty one is refused (row EO06).
-fn extract_from(fields: &mut Fields<'_, '_>, number: usize, item: &Node) -> Option<Arc<str>> {
-    let path = format!("{}[{number}]", fields.path_of("extractFrom"));
-    let mut block = Fields::open(item, path, fields.findings())?;
-    block.expect_only(&["header"], |_| None);
-    if block.node("header").is_none() {
-        let span = block.span();
-        let message = "an entry of endpointOverride.extractFrom must name a header";
-        block.findings().push(Finding::new("E0302", span, message).label("\"header\" is missing"));
-        return None;
-    }
-    block.header_name("header").map(|name| name.value)
+    Some(EndpointOverride {
+        headers,
+        strict: flag(decoder, "strict"),
+        strip: flag(decoder, "stripHeaders"),
+        trusted: dialect
+            .own(fields, "trustedCIDRs")
+            .map_or(Some(Vec::new()), |field| cidrs(decoder, field))?,
+        report_header: match dialect.own(fields, "reportHeader") {
+            Some(field) => Some(header_name(decoder, field)?),
+            None => None::<Arc<str>>,
+        },
+    })
 }
 
 /// A list of address prefixes.
-pub(super) fn cidrs(fields: &mut Fields<'_, '_>, key: &str) -> Option<Vec<Cidr>> {
-    let Some(items) = fields.list(key) else { return fields.node(key).is_none().then(Vec::new) };
-    let mut result = Vec::with_capacity(items.len());
-    for item in items.iter() {
-        match item.scalar().and_then(|scalar| Cidr::parse(&scalar.text)) {
+pub(super) fn cidrs(decoder: &mut Decoder, field: Field<'_>) -> Option<Vec<Cidr>> {
+    let mut result = Vec::new();
+    for item in decoder.items(field, 256) {
+        match item.node.scalar().and_then(|scalar| Cidr::parse(&scalar.text)) {
             Some(cidr) => result.push(cidr),
             None => {
-                let message = format!("an entry of {} is not an address prefix", fields.path_of(key));
-                let finding = Finding::new("E0303", item.span, message)
+                let finding = Finding::new("E0303", item.span(), "not an address prefix")
                     .label("not an address prefix")
-                    .help("write prefixes such as \"10.0.0.0/8\" or \"fd00::/8\"");
-                fields.findings().push(finding);
+                    .help("write prefixes such as 10.0.0.0/8 or \"fd00::/8\"");
+                decoder.report(finding);
                 return None;
             }
         }
@@ -273,16 +301,15 @@ pub(super) fn cidrs(fields: &mut Fields<'_, '_>, key: &str) -> Option<Vec<Cidr>>
 }
 
 /// Valid blocks that weir does not act on yet.
-fn not_served(fields: &mut Fields<'_, '_>) {
-    for (field, effect) in [
+fn report_unserved(decoder: &mut Decoder, fields: Fields<'_>) {
+    for (block, effect) in [
         ("zoneAware", "endpoints of all zones are used alike"),
         ("backendUtilization", "its options have no effect"),
     ] {
-        if let Some(node) = fields.node(field) {
-            let finding = Finding::new("W0309", node.span, format!("loadBalancer.{field} is not supported yet"))
-                .label("not supported yet")
-                .effect(effect);
-            fields.findings().push(finding);
+        if fields.optional(block).is_some() {
+            let message = format!("loadBalancer.{block} is not supported yet");
+            let finding = Finding::new("W0309", fields.key_span(block), message);
+            decoder.report(finding.label("not supported yet").effect(effect));
         }
     }
 }

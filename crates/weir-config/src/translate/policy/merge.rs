@@ -5,7 +5,11 @@ use crate::yaml::{Entry, Node, Value};
 
 /// Lists that a strategic merge joins by a key of their items; every other list replaces
 /// (Envoy Gateway `patchMergeKey` markers).
-const KEYED_LISTS: [(&str, &str); 3] = [("compressor", "type"), ("compression", "type"), ("httpUpgrade", "type")];
+const KEYED_LISTS: [(&str, &str); 3] = [
+    ("compressor", "type"),
+    ("compression", "type"),
+    ("httpUpgrade", "type"),
+];
 
 /// `patch` laid over `base`: Kubernetes strategic merge, or JSON merge patch (RFC 7396). Target fields and
 /// `mergeType` say where a policy applies, not what it asks for, and are taken from `patch` alone.
@@ -13,7 +17,10 @@ pub(super) fn merged(base: &Node, patch: &Node, merge_type: MergeType) -> Node {
     let mut result = base.clone();
     if let Value::Mapping(entries) = &mut result.value {
         entries.retain(|entry| {
-            !matches!(&*entry.key, "targetRef" | "targetRefs" | "targetSelectors" | "mergeType")
+            !matches!(
+                &*entry.key,
+                "targetRef" | "targetRefs" | "targetSelectors" | "mergeType"
+            )
         });
     }
     lay_over(&mut result, patch, merge_type);
@@ -39,7 +46,10 @@ fn lay_over(base: &mut Node, patch: &Node, merge_type: MergeType) {
 }
 
 fn lay_entry_over(entry: &mut Entry, change: &Entry, merge_type: MergeType) {
-    let key = KEYED_LISTS.iter().find(|(list, _)| **list == *change.key).map(|(_, key)| *key);
+    let key = KEYED_LISTS
+        .iter()
+        .find(|(list, _)| **list == *change.key)
+        .map(|(_, key)| *key);
     match (merge_type, key) {
         (MergeType::StrategicMerge, Some(key)) => lay_list_over(&mut entry.node, &change.node, key),
         (MergeType::StrategicMerge | MergeType::JsonMerge, _) => {
@@ -56,7 +66,10 @@ fn lay_list_over(base: &mut Node, patch: &Node, key: &str) {
     };
     for change in changes {
         let name = key_of(change, key);
-        match items.iter_mut().find(|item| name.is_some() && key_of(item, key) == name) {
+        match items
+            .iter_mut()
+            .find(|item| name.is_some() && key_of(item, key) == name)
+        {
             Some(item) => lay_over(item, change, MergeType::StrategicMerge),
             None => items.push(change.clone()),
         }

@@ -6,16 +6,14 @@
 
 mod claims;
 mod client;
-mod fields;
+mod dialect;
 mod hash;
 mod index;
 mod load_balancer;
 mod merge;
+mod reach;
 mod report;
 mod spec;
 mod target;
 
-#[cfg(test)]
-mod tests;
-
-pub(crate) use index::{EffectivePolicy, PolicyIndex, PolicyPoint, PolicySettings};
+pub(crate) use index::PolicyIndex;

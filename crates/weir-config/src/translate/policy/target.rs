@@ -1,11 +1,14 @@
 //! What a policy is attached to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_model::ObjectName;
 
-use crate::resource::{Body, Labels, Placed, Policy, ReferenceGrant, ResourceSet, SelectorNamespaces, TargetSelector};
+use crate::nearest::nearest;
+use crate::resource::{Body, Placed, Policy, SelectorNamespaces, TargetSelector};
+use crate::translate::grant::Referrer;
+use crate::translate::index::Index;
 use crate::yaml::Span;
 
 /// Group of all kinds that a policy may target.
@@ -41,47 +44,29 @@ pub(super) enum Found {
 
 /// All objects that policies may target, by name.
 pub(super) struct Targets<'a> {
+    index: &'a Index<'a>,
     objects: HashMap<&'a ObjectName, &'a Placed>,
-    namespaces: HashMap<&'a str, &'a Labels>,
-    grants: Vec<(&'a str, &'a ReferenceGrant)>,
-    implied: BTreeMap<Arc<str>, Labels>,
 }
 
 impl<'a> Targets<'a> {
-    /// Indexes a resource set.
-    pub(super) fn new(set: &'a ResourceSet) -> Self {
-        let mut targets = Self {
-            objects: HashMap::with_capacity(set.objects.len()),
-            namespaces: HashMap::new(),
-            grants: Vec::new(),
-            implied: BTreeMap::new(),
-        };
-        for placed in &set.objects {
-            let resource = &placed.resource;
-            targets.objects.insert(&resource.object, placed);
-            match &resource.body {
-                Body::Namespace(_) => {
-                    targets.namespaces.insert(&resource.object.name, &resource.metadata.labels);
-                }
-                Body::ReferenceGrant(grant) => targets.grants.push((&resource.object.namespace, grant)),
-                _ => {}
-            }
+    /// Indexes the kinds that a policy may target.
+    pub(super) fn new(index: &'a Index<'a>) -> Self {
+        let gateways = index.gateways.iter().map(|gateway| gateway.placed);
+        let routes = index.http_routes.iter().map(|route| route.placed);
+        let all = gateways.chain(routes).chain(index.unserved.iter().copied());
+        Self {
+            index,
+            objects: all.map(|placed| (&placed.resource.object, placed)).collect(),
         }
-        // Every namespace carries its own name as a label, whether or not a file declares the namespace.
-        for placed in &set.objects {
-            let namespace = &placed.resource.object.namespace;
-            if !namespace.is_empty() && !targets.implied.contains_key(namespace) {
-                let mut labels = targets.namespaces.get(&**namespace).copied().cloned().unwrap_or_default();
-                labels.insert("kubernetes.io/metadata.name".into(), namespace.clone());
-                targets.implied.insert(namespace.clone(), labels);
-            }
-        }
-        targets
     }
 
-    /// The object of this name.
-    pub(super) fn object(&self, name: &ObjectName) -> Option<&'a Placed> {
-        self.objects.get(name).copied()
+    /// The name of an object of the same kind that may have been meant.
+    pub(super) fn near(&self, object: &ObjectName) -> Option<&'a str> {
+        let names = self
+            .objects
+            .keys()
+            .filter(|name| name.kind == object.kind && name.namespace == object.namespace);
+        nearest(&object.name, names.map(|name| &*name.name))
     }
 
     /// All targets of `policy`: those it names, then those its selectors find, in order of name.
@@ -90,18 +75,33 @@ impl<'a> Targets<'a> {
         let mut targets: Vec<Target> = policy
             .targets()
             .map(|named| {
-                let object = ObjectName::new(named.kind.clone(), own.namespace.clone(), named.name.value.clone());
+                let object = ObjectName::new(
+                    named.kind.clone(),
+                    own.namespace.clone(),
+                    named.name.value.clone(),
+                );
                 let section = named.section_name.as_ref().map(|section| section.value.clone());
                 let found = self.find(&object, section.as_deref());
-                Target { key: TargetKey { object, section }, found, span: named.span }
+                Target {
+                    key: TargetKey { object, section },
+                    found,
+                    span: named.span,
+                }
             })
             .collect();
         for selector in &policy.target_selectors {
             for object in self.selected(own, selector) {
                 let found = self.find(&object, None);
-                let key = TargetKey { object, section: None };
+                let key = TargetKey {
+                    object,
+                    section: None,
+                };
                 if targets.iter().all(|target| target.key != key) {
-                    targets.push(Target { key, found, span: selector.span });
+                    targets.push(Target {
+                        key,
+                        found,
+                        span: selector.span,
+                    });
                 }
             }
         }
@@ -109,12 +109,18 @@ impl<'a> Targets<'a> {
     }
 
     fn find(&self, object: &ObjectName, section: Option<&str>) -> Found {
-        let Some(placed) = self.objects.get(object) else { return Found::NoObject };
+        let Some(placed) = self.objects.get(object) else {
+            return Found::NoObject;
+        };
         let mut sections: Box<dyn Iterator<Item = &Arc<str>>> = match &placed.resource.body {
             Body::Gateway(gateway) => Box::new(gateway.listeners.iter().map(|listener| &listener.name.value)),
-            Body::HttpRoute(route) => {
-                Box::new(route.rules.iter().filter_map(|rule| rule.name.as_ref()).map(|name| &name.value))
-            }
+            Body::HttpRoute(route) => Box::new(
+                route
+                    .rules
+                    .iter()
+                    .filter_map(|rule| rule.name.as_ref())
+                    .map(|name| &name.value),
+            ),
             _ => return Found::NotServed,
         };
         match section {
@@ -149,25 +155,22 @@ impl<'a> Targets<'a> {
             SelectorNamespaces::Same => false,
             SelectorNamespaces::All => true,
             SelectorNamespaces::Selector(labels) => {
-                self.implied.get(&object.namespace).is_some_and(|namespace| labels.matches(namespace))
+                labels.matches(&self.index.namespace_labels(&object.namespace))
             }
         };
         selected && self.granted(own, object)
     }
 
     fn granted(&self, own: &ObjectName, object: &ObjectName) -> bool {
-        let group = policy_group(&own.kind);
-        self.grants.iter().any(|(namespace, grant)| {
-            **namespace == *object.namespace
-                && grant.from.iter().any(|from| {
-                    *from.group == *group && from.kind == own.kind && from.namespace == own.namespace
-                })
-                && grant.to.iter().any(|to| {
-                    *to.group == *TARGET_GROUP
-                        && to.kind == object.kind
-                        && to.name.as_ref().is_none_or(|name| *name == object.name)
-                })
-        })
+        let from = Referrer {
+            group: policy_group(&own.kind),
+            kind: &own.kind,
+            namespace: &own.namespace,
+        };
+        let what = (TARGET_GROUP, &*object.kind);
+        self.index
+            .grants
+            .permits_name(from, what, (&object.namespace, &object.name))
     }
 }
 
