@@ -38,10 +38,7 @@ impl Site<'_> {
                 "{program} -e stderr -c {}",
                 self.write("nginx.conf", &nginx(self))?
             ),
-            Peer::Haproxy => format!(
-                "{program} -q -db -f {}",
-                self.write("haproxy.cfg", &haproxy(self))?
-            ),
+            Peer::Haproxy => format!("{program} -db -f {}", self.write("haproxy.cfg", &haproxy(self))?),
             Peer::Envoy => format!(
                 "{program} --concurrency 2 --disable-hot-restart --log-level error -c {}",
                 self.write("envoy.yaml", &envoy(self))?
@@ -127,10 +124,9 @@ fn nginx(site: &Site<'_>) -> String {
     format!(
         r#"daemon off;
 worker_processes 2;
-worker_rlimit_nofile 65536;
 pid {directory}/nginx.pid;
 error_log stderr error;
-events {{ worker_connections 16384; }}
+events {{ worker_connections 8192; }}
 http {{
     access_log off;
     keepalive_timeout 600s;
@@ -170,7 +166,7 @@ fn haproxy(site: &Site<'_>) -> String {
     format!(
         "global
     nbthread 2
-    maxconn 20000
+    maxconn 8000
     tune.pool-high-fd-ratio 90
     tune.pool-low-fd-ratio 90
 defaults
