@@ -40,6 +40,8 @@ pub const BODY_RATE_MIN: u64 = 240;
 pub const BODY_GRACE: Duration = Duration::from_secs(5);
 /// A blocked write must make progress within this time.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// An endpoint must send something of a response body within this time (Envoy's stream idle timeout).
+pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Time to connect to an endpoint (Envoy Gateway default `timeout.tcp.connectTimeout`).
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a whole exchange after the request was received (Envoy's route default).
