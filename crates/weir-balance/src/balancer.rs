@@ -13,7 +13,8 @@ use crate::override_host::ByAddress;
 use crate::pick::{NoPick, Pick, PickReason, Picked};
 use crate::random::{self, Draw};
 use crate::ready::Ready;
-use crate::round_robin::{self, Schedule};
+use crate::round_robin;
+use crate::schedule::Schedule;
 use crate::slow_start::Ramp;
 
 /// An endpoint of a backend with its live state.

@@ -149,8 +149,8 @@ fn address_hash(address: IpAddr, prefix_length_v4: u8, prefix_length_v6: u8) -> 
             let kept = u32::MAX
                 .checked_shl(32 - u32::from(prefix_length_v4.min(32)))
                 .unwrap_or(0);
-            let [a, b, c, d] = (v4.to_bits() & kept).to_be_bytes();
-            write!(text, "{a}.{b}.{c}.{d}")
+            text.push_v4(v4.to_bits() & kept);
+            Ok(())
         }
         IpAddr::V6(v6) => {
             let kept = u128::MAX
@@ -180,6 +180,30 @@ impl Default for Text {
 impl Text {
     fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+
+    /// The text of an IPv4 address. By hand, because the formatter costs four times the rest of the key.
+    fn push_v4(&mut self, bits: u32) {
+        for (place, number) in bits.to_be_bytes().into_iter().enumerate() {
+            if place > 0 {
+                self.push(b'.');
+            }
+            if number >= 100 {
+                self.push(b'0' + number / 100);
+            }
+            if number >= 10 {
+                self.push(b'0' + number / 10 % 10);
+            }
+            self.push(b'0' + number % 10);
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use weir_model::Choices;
 use crate::pick::Pick;
 use crate::random::Draw;
 use crate::ready::{DRAWS, Ready};
-use crate::round_robin::{self, Schedule};
+use crate::round_robin;
+use crate::schedule::Schedule;
 
 /// Up to this many endpoints, shares are drawn exactly, looking at all of them.
 const EXACT_MAX: usize = 8;
@@ -178,34 +179,24 @@ impl Shares {
     }
 
     fn chain(&self, ready: &Ready, pick: &mut Pick<'_>) -> Option<u32> {
-        let mut standing: Option<(u32, f64)> = None;
+        // An unusable endpoint stands with factor 0, which anybody replaces. Who wins is unpredictable, so the loop
+        // is written to be compiled without branches on it.
+        let (mut standing, mut stands) = (0, 0.0);
         for _ in 0..RIVALS {
             let rival = self.draw.draw(pick.rng);
-            if ready.is_usable(rival, pick.tried) {
-                standing = Some(self.contest(standing, rival, ready, pick));
-            }
+            let usable = ready.is_usable(rival, pick.tried);
+            let factor = if usable {
+                self.factor(rival, ready, pick.now_ms)
+            } else {
+                0.0
+            };
+            let wins = pick.rng.unit() * stands <= factor;
+            standing = if wins { rival } else { standing };
+            stands = if wins { factor } else { stands };
         }
-        match round_robin::next_usable(&self.schedule, ready, pick) {
-            Some(candidate) => Some(self.contest(standing, candidate, ready, pick).0),
-            None => standing.map(|(position, _)| position),
-        }
-    }
-
-    #[inline]
-    fn contest(
-        &self,
-        standing: Option<(u32, f64)>,
-        rival: u32,
-        ready: &Ready,
-        pick: &mut Pick<'_>,
-    ) -> (u32, f64) {
-        let factor = self.factor(rival, ready, pick.now_ms);
-        match standing {
-            Some((position, stands)) if factor < stands && pick.rng.unit() * stands >= factor => {
-                (position, stands)
-            }
-            _ => (rival, factor),
-        }
+        let candidate = round_robin::next_usable(&self.schedule, ready, pick)?;
+        let wins = pick.rng.unit() * stands <= self.factor(candidate, ready, pick.now_ms);
+        Some(if wins { candidate } else { standing })
     }
 
     /// `1 / (in_flight + 1)^bias`, times the slow-start factor.

@@ -17,6 +17,7 @@ mod random;
 mod ready;
 mod rng;
 mod round_robin;
+mod schedule;
 mod slow_start;
 mod split;
 

@@ -1,4 +1,4 @@
-//! Remainders by a fixed divisor without a division: a 64-bit division costs up to a pick's whole budget on
+//! Quotients and remainders by a fixed divisor without a division: a 64-bit division costs up to a pick's whole budget on
 //! older cores.
 
 /// A divisor with its reciprocal.
@@ -21,14 +21,17 @@ impl Modulus {
     /// `value % divisor`, exactly.
     #[inline]
     pub(crate) fn of(self, value: u64) -> u32 {
+        self.divide(value).1
+    }
+
+    /// `value / divisor` and `value % divisor`, exactly.
+    #[inline]
+    pub(crate) fn divide(self, value: u64) -> (u64, u32) {
         // The reciprocal is less than 1 + 2^-64 too small relative to 2^64 / divisor, so the quotient is right or one too small.
         let quotient = ((u128::from(value) * u128::from(self.reciprocal)) >> 64) as u64;
         let rest = value - quotient * self.divisor;
-        (if rest >= self.divisor {
-            rest - self.divisor
-        } else {
-            rest
-        }) as u32
+        let small = u64::from(rest >= self.divisor);
+        (quotient + small, (rest - small * self.divisor) as u32)
     }
 
     pub(crate) fn divisor(self) -> u32 {
@@ -64,8 +67,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_remainder_is_exact(value: u64, divisor in 1u32..) {
-            prop_assert_eq!(u64::from(Modulus::new(divisor).of(value)), value % u64::from(divisor));
+        fn every_division_is_exact(value: u64, divisor in 1u32..) {
+            let (quotient, rest) = Modulus::new(divisor).divide(value);
+            let divisor = u64::from(divisor);
+            prop_assert_eq!((quotient, u64::from(rest)), (value / divisor, value % divisor));
         }
     }
 }

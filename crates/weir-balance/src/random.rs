@@ -85,3 +85,79 @@ pub(crate) fn pick(draw: &Draw, ready: &Ready, pick: &mut Pick<'_>) -> Option<u3
     }
     ready.next_usable(position, pick.tried)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use weir_model::Algorithm;
+
+    use super::*;
+    use crate::Unavailable;
+    use crate::world::{World, balancer};
+
+    fn chi_square(counts: &[u32], shares: &[f64]) -> f64 {
+        let sum: f64 = counts.iter().map(|count| f64::from(*count)).sum();
+        counts
+            .iter()
+            .zip(shares)
+            .map(|(count, share)| (f64::from(*count) - sum * share).powi(2) / (sum * share))
+            .sum()
+    }
+
+    #[test]
+    fn lb05_draws_are_uniform_and_independent() {
+        let balancer = balancer(Algorithm::Random, &[1; 4]);
+        for seed in 0..20 {
+            let mut world = World::new(seed);
+            let order: Vec<u32> = (0..1_000).map(|_| world.pick(&balancer)).collect();
+            let mut counts = [0; 4];
+            order.iter().for_each(|index| counts[*index as usize] += 1);
+            // 16.27 is the 99.9th percentile for three degrees of freedom.
+            let found = chi_square(&counts, &[0.25; 4]);
+            assert!(found < 16.27, "seed {seed}: {counts:?} gives {found}");
+            let repeats = order.windows(2).filter(|pair| pair[0] == pair[1]).count();
+            assert!(
+                (190..=310).contains(&repeats),
+                "seed {seed}: {repeats} repeats of 999"
+            );
+        }
+    }
+
+    #[test]
+    fn weights_shape_the_draw() {
+        let (balancer, mut world) = (balancer(Algorithm::Random, &[1, 2, 3, 4]), World::new(5));
+        let found = chi_square(&world.counts(&balancer, 10_000), &[0.1, 0.2, 0.3, 0.4]);
+        assert!(found < 16.27, "{found}");
+    }
+
+    #[test]
+    fn an_unavailable_endpoint_leaves_its_share_to_all() {
+        let (balancer, mut world) = (balancer(Algorithm::Random, &[3, 1, 2, 2]), World::new(6));
+        balancer.members()[0].state.raise(Unavailable::Unhealthy);
+        let counts = world.counts(&balancer, 10_000);
+        assert_eq!(counts[0], 0);
+        assert!(chi_square(&counts[1..], &[0.2, 0.4, 0.4]) < 13.82, "{counts:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_alias_table_holds_the_weights(weights in prop::collection::vec(1u32..=1_000_000, 2..40)) {
+            let sum: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
+            let mut shares = vec![0.0; weights.len()];
+            match Draw::new(&weights) {
+                Draw::Uniform(count) => shares = vec![1.0 / f64::from(count); weights.len()],
+                Draw::Alias(columns) => {
+                    let column_share = 1.0 / columns.len() as f64;
+                    for (at, column) in columns.iter().enumerate() {
+                        let kept = f64::from(column.keep_below) / (1u64 << 32) as f64;
+                        shares[at] += kept * column_share;
+                        shares[column.alias as usize] += (1.0 - kept) * column_share;
+                    }
+                }
+            }
+            for (share, weight) in shares.iter().zip(&weights) {
+                prop_assert!((share - f64::from(*weight) / sum).abs() < 1e-8);
+            }
+        }
+    }
+}

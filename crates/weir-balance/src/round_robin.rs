@@ -9,68 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::modulus::Modulus;
 use crate::pick::Pick;
 use crate::ready::{DRAWS, Ready};
-
-/// Longest schedule that is written out: greater sums of (reduced) weights are scaled down to it.
-const SLOTS_MAX: u64 = 65_536;
-
-/// In what order positions come, so that over one period each comes as often as its weight says, evenly spread.
-#[derive(Debug)]
-pub(crate) enum Schedule {
-    /// Equal weights: each in turn.
-    Cycle(Modulus),
-    /// The order written out, for up to 65,536 positions.
-    Narrow(Modulus, Box<[u16]>),
-    /// The order written out.
-    Wide(Modulus, Box<[u32]>),
-}
-
-impl Schedule {
-    /// A schedule over `weights`, all of them greater than 0.
-    ///
-    /// Weights are divided by their greatest common divisor; when their sum is still greater than
-    /// `max(65,536, 8 x positions)`, they are scaled down to that many slots by largest remainder, at least one slot each.
-    /// Shares are exact without scaling; with it, a share is off by at most one slot (0.0015 percentage points),
-    /// except that a share smaller than one slot becomes one slot.
-    pub(crate) fn new(weights: &[u32]) -> Self {
-        let divisor = weights.iter().copied().fold(0, greatest_common_divisor).max(1);
-        if weights.iter().all(|weight| *weight == divisor) {
-            return Self::Cycle(Modulus::new(weights.len() as u32));
-        }
-        let slots = scaled(weights, divisor);
-        let order = spread(&slots);
-        let period = Modulus::new(order.len() as u32);
-        if weights.len() <= 1 << 16 {
-            Self::Narrow(period, order.iter().map(|position| *position as u16).collect())
-        } else {
-            Self::Wide(period, order.into())
-        }
-    }
-
-    /// The position at the `turn`-th turn. 0 when there are none at all.
-    #[inline]
-    pub(crate) fn at(&self, turn: u64) -> u32 {
-        match self {
-            Self::Cycle(period) => period.of(turn),
-            Self::Narrow(period, order) => u32::from(order[period.of(turn) as usize]),
-            Self::Wide(period, order) => order[period.of(turn) as usize],
-        }
-    }
-
-    /// The position whose turn it is; the cursor moves on.
-    #[inline]
-    pub(crate) fn next(&self, cursor: &AtomicU64) -> u32 {
-        self.at(cursor.fetch_add(1, Relaxed))
-    }
-
-    /// Turns after which the order repeats.
-    pub(crate) fn period(&self) -> u64 {
-        match self {
-            Self::Cycle(period) | Self::Narrow(period, _) | Self::Wide(period, _) => {
-                u64::from(period.divisor())
-            }
-        }
-    }
-}
+use crate::schedule::Schedule;
 
 /// The usable position whose turn it is.
 #[inline]
@@ -103,58 +42,136 @@ pub(crate) fn turn(length: u32, cursor: &AtomicU64) -> u32 {
     Modulus::new(length).of(cursor.fetch_add(1, Relaxed))
 }
 
-fn greatest_common_divisor(left: u32, right: u32) -> u32 {
-    if right == 0 {
-        left
-    } else {
-        greatest_common_divisor(right, left % right)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-/// Slots of each position: the weights divided by `divisor`, or scaled to the greatest number of slots.
-fn scaled(weights: &[u32], divisor: u32) -> Vec<u64> {
-    let weights: Vec<u64> = weights.iter().map(|weight| u64::from(weight / divisor)).collect();
-    let sum: u64 = weights.iter().sum();
-    let slots_max = SLOTS_MAX.max(8 * weights.len() as u64);
-    if sum <= slots_max {
-        return weights;
-    }
-    // Weights are at most 1e6 and slots_max is at most 8 times their number: the product fits 64 bits for any
-    // number of endpoints that fits memory.
-    let mut slots: Vec<u64> = weights
-        .iter()
-        .map(|weight| (weight * slots_max / sum).max(1))
-        .collect();
-    let mut by_remainder: Vec<usize> = (0..weights.len())
-        .filter(|at| weights[*at] * slots_max >= sum)
-        .collect();
-    by_remainder.sort_by_key(|at| std::cmp::Reverse(weights[*at] * slots_max % sum));
-    let missing = slots_max.saturating_sub(slots.iter().sum()) as usize;
-    for at in by_remainder.into_iter().take(missing) {
-        slots[at] += 1;
-    }
-    slots
-}
+    use weir_model::{Algorithm, EndpointCondition};
 
-/// Writes the order out: position `p` gets `slots[p]` places at equal distances on the unit interval.
-///
-/// Positions with equally many slots are staggered, so that each such group is a plain rotation; the first group
-/// (the heaviest) stands centred, the others are shifted by multiples of the golden ratio, so that no two groups
-/// fall into step. For 5/1/1 that is `a a c a a b a`.
-fn spread(slots: &[u64]) -> Vec<u32> {
-    let mut by_slots: Vec<u32> = (0..slots.len() as u32).collect();
-    by_slots.sort_by_key(|position| std::cmp::Reverse(slots[*position as usize]));
-    let mut places: Vec<(u64, u32)> = Vec::with_capacity(slots.iter().sum::<u64>() as usize);
-    let groups = by_slots.chunk_by(|one, two| slots[*one as usize] == slots[*two as usize]);
-    for (number, group) in groups.enumerate() {
-        let shift = (number as u32).wrapping_mul(0x9e37_79b9);
-        for (at, position) in group.iter().enumerate() {
-            let stagger = ((2 * at as u64 + 1) << 32) / (2 * group.len() as u64);
-            let phase = u64::from((stagger as u32).wrapping_add(shift));
-            let count = slots[*position as usize];
-            places.extend((0..count).map(|turn| (((turn << 32) + phase) / count, *position)));
+    use crate::world::{World, balancer, members, spec};
+    use crate::{Balancer, NoPick, Pick, Rng, Unavailable, cursor_start};
+
+    #[test]
+    fn lb02_each_endpoint_in_turn() {
+        let (balancer, mut world) = (balancer(Algorithm::RoundRobin, &[1; 4]), World::new(0));
+        let order: Vec<u32> = (0..12).map(|_| world.pick(&balancer)).collect();
+        assert_eq!(order, [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]);
+        assert_eq!(world.counts(&balancer, 200), [50; 4]);
+    }
+
+    #[test]
+    fn lb03_processes_start_at_different_endpoints() {
+        let balancer = balancer(Algorithm::RoundRobin, &[1; 4]);
+        let mut seen = [0u32; 4];
+        for process in 0..50 {
+            let mut world = World::new(process);
+            world.cursor = cursor_start(&mut world.rng).into();
+            seen[world.pick(&balancer) as usize] += 1;
+        }
+        assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+    }
+
+    #[test]
+    fn lb04_weights_are_exact_and_smooth() {
+        let (balancer, mut world) = (balancer(Algorithm::RoundRobin, &[5, 1, 1]), World::new(0));
+        let order: Vec<u32> = (0..70).map(|_| world.pick(&balancer)).collect();
+        let counts = [0, 1, 2].map(|index| order.iter().filter(|picked| **picked == index).count());
+        assert_eq!(counts, [50, 10, 10]);
+        let longest = order.chunk_by(|one, two| one == two).map(<[u32]>::len).max();
+        assert_eq!(longest, Some(3), "{order:?}");
+    }
+
+    #[test]
+    fn rl07_shares_do_not_depend_on_the_number_of_threads() {
+        for threads in [1, 2, 8] {
+            let balancer = balancer(Algorithm::RoundRobin, &[5, 1, 1, 3]);
+            let world = World::new(0);
+            std::thread::scope(|scope| {
+                for thread in 0..threads {
+                    let (balancer, cursor) = (&balancer, &world.cursor);
+                    scope.spawn(move || {
+                        let mut rng = Rng::from_seed(thread);
+                        for _ in 0..8_000 / threads {
+                            let mut pick = Pick {
+                                key: None,
+                                key_source: 0,
+                                cursor,
+                                rng: &mut rng,
+                                now_ms: 0,
+                                override_hosts: None,
+                                tried: &[],
+                            };
+                            let picked = balancer.pick(&mut pick).expect("an endpoint");
+                            let state = &balancer.members()[picked.index as usize].state;
+                            state.begin();
+                            state.end();
+                        }
+                    });
+                }
+            });
+            let picks: Vec<u64> = balancer
+                .members()
+                .iter()
+                .map(|member| member.state.picks())
+                .collect();
+            assert_eq!(picks, [4_000, 800, 800, 2_400], "{threads} threads");
+            assert!(
+                balancer
+                    .members()
+                    .iter()
+                    .all(|member| member.state.in_flight() == 0)
+            );
         }
     }
-    places.sort_by_key(|(place, _)| *place);
-    places.into_iter().map(|(_, position)| position).collect()
+
+    #[test]
+    fn the_others_stay_in_step_while_one_is_unavailable() {
+        let (balancer, mut world) = (balancer(Algorithm::RoundRobin, &[1; 4]), World::new(0));
+        balancer.members()[2].state.raise(Unavailable::Ejected);
+        let order: Vec<u32> = (0..9).map(|_| world.pick(&balancer)).collect();
+        assert_eq!(order, [0, 1, 3, 0, 1, 3, 0, 1, 3]);
+    }
+
+    #[test]
+    fn a_lost_share_goes_to_the_others_by_weight() {
+        let (balancer, mut world) = (balancer(Algorithm::RoundRobin, &[6, 3, 1]), World::new(0));
+        balancer.members()[0].state.raise(Unavailable::Draining);
+        assert_eq!(world.counts(&balancer, 400), [0, 300, 100]);
+    }
+
+    #[test]
+    fn one_endpoint_left_of_many_is_found() {
+        let (balancer, mut world) = (balancer(Algorithm::RoundRobin, &[1; 500]), World::new(0));
+        for member in balancer
+            .members()
+            .iter()
+            .filter(|member| !Arc::ptr_eq(&member.state, &balancer.members()[321].state))
+        {
+            member.state.raise(Unavailable::Unhealthy);
+        }
+        assert_eq!(
+            (0..20).map(|_| world.pick(&balancer)).collect::<Vec<_>>(),
+            [321; 20]
+        );
+        balancer.members()[321].state.raise(Unavailable::Unhealthy);
+        assert_eq!(world.try_pick(&balancer, None), Err(NoPick::Unavailable));
+    }
+
+    #[test]
+    fn draining_and_weightless_members_are_never_picked() {
+        let mut four = members(&[1, 0, 1, 1]);
+        four[2].endpoint.condition = EndpointCondition::Draining;
+        let (balancer, mut world) = (Balancer::new(&spec(Algorithm::RoundRobin), four), World::new(0));
+        assert_eq!(world.counts(&balancer, 10), [5, 0, 0, 5]);
+        assert_eq!(balancer.members().len(), 4);
+    }
+
+    #[test]
+    fn no_endpoint_is_an_error_of_its_own() {
+        for weights in [&[][..], &[0, 0]] {
+            let (balancer, mut world) = (balancer(Algorithm::RoundRobin, weights), World::new(0));
+            assert_eq!(world.try_pick(&balancer, None), Err(NoPick::NoEndpoints));
+            assert!(!balancer.is_usable());
+        }
+    }
 }
