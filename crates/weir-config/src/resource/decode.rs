@@ -11,7 +11,7 @@ use weir_model::{Port, Severity, Weight, limits};
 
 use super::format;
 use crate::nearest::nearest;
-use crate::yaml::{Finding, Node, Span, Spanned, Value};
+use crate::yaml::{Entry, Finding, Node, Span, Spanned, Value};
 
 /// Collects what is wrong while an object is decoded.
 #[derive(Debug, Default)]
@@ -70,6 +70,11 @@ impl<'n> Fields<'n> {
                 .report(Finding::new("E0102", self.span(), message).label(format!("\"{name}\" is required")));
         }
         field
+    }
+
+    /// All fields, in the order written.
+    pub fn entries(&self) -> &'n [Entry] {
+        self.node.entries()
     }
 
     /// Where the mapping starts.
@@ -133,6 +138,18 @@ impl Decoder {
                 None if known.len() <= 12 => finding.help(format!("known fields are {}", known.join(", "))),
                 None => finding,
             });
+        }
+        Some(Fields {
+            node: field.node,
+            name: field.name,
+        })
+    }
+
+    /// The fields of a mapping whose keys are free, or that somebody else checks.
+    pub fn any_fields<'n>(&mut self, field: Field<'n>) -> Option<Fields<'n>> {
+        if !matches!(field.node.value, Value::Mapping(_)) {
+            self.wrong_type(field, "a mapping");
+            return None;
         }
         Some(Fields {
             node: field.node,

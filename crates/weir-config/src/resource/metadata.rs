@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use weir_model::{ObjectName, Origin, Problem};
 
+use super::decode::{Decoder, Field};
 use super::{
     Backend, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Namespace, Policy, ReferenceGrant,
-    Service, Unserved,
+    Service, Unserved, format,
 };
 use crate::yaml::{Finding, Span, Spanned};
 
@@ -110,4 +111,78 @@ impl Placed {
             ..finding.at(origin)
         }
     }
+}
+
+/// Fields of `metadata`; those after `generation` are the API server's and mean nothing to weir.
+const METADATA_FIELDS: [&str; 15] = [
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "creationTimestamp",
+    "generation",
+    "generateName",
+    "uid",
+    "resourceVersion",
+    "managedFields",
+    "ownerReferences",
+    "finalizers",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+];
+
+/// Reads `metadata`; the namespace comes with it.
+pub(super) fn decode(
+    decoder: &mut Decoder,
+    field: Field<'_>,
+) -> Option<(Metadata, Option<Spanned<Arc<str>>>)> {
+    let fields = decoder.fields(field, &METADATA_FIELDS)?;
+    let name = fields
+        .required(decoder, "name")
+        .and_then(|field| decoder.name(field));
+    let namespace = match fields.optional("namespace") {
+        Some(field) => Some(decoder.name(field)?),
+        None => None,
+    };
+    let mut metadata = Metadata {
+        name: name?,
+        ..Metadata::default()
+    };
+    if let Some(field) = fields.optional("labels") {
+        metadata.labels = labels(decoder, field);
+    }
+    if let Some(field) = fields.optional("annotations") {
+        metadata.annotations = labels(decoder, field);
+    }
+    if let Some(field) = fields.optional("creationTimestamp")
+        && let Some(text) = decoder.text(field)
+    {
+        metadata.created = format::timestamp(&text);
+        if metadata.created.is_none() {
+            let message = format!("\"{}\" is not a time", text.value);
+            let finding = Finding::new("W0102", text.span, message).label("counts as unknown");
+            decoder.report(finding.help("write it as 2024-01-31T12:00:00Z"));
+        }
+    }
+    if let Some(field) = fields.optional("generation") {
+        metadata.generation = decoder
+            .integer(field, 0..=i64::MAX)
+            .map_or(0, |number| number.value);
+    }
+    Some((metadata, namespace))
+}
+
+/// Reads a mapping of text to text.
+pub(super) fn labels(decoder: &mut Decoder, field: Field<'_>) -> Labels {
+    let Some(fields) = decoder.any_fields(field) else {
+        return Labels::new();
+    };
+    let mut labels = Labels::new();
+    for entry in fields.entries().iter().filter(|entry| !entry.node.is_null()) {
+        if let Some(text) = decoder.text(Field::new(field.name, &entry.node)) {
+            labels.insert(entry.key.clone(), text.value);
+        }
+    }
+    labels
 }

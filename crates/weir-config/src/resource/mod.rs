@@ -4,22 +4,28 @@
 //! itself. It must not know other objects (that is `translate`) nor files (that is `source`).
 
 mod backend;
+mod cors;
 pub mod decode;
 mod endpoint_slice;
 pub mod format;
 mod gateway;
 mod gateway_class;
+mod hostname;
 mod http_filter;
+mod http_match;
 mod http_route;
+mod kinds;
 mod metadata;
 mod namespace;
 mod policy;
+mod read;
 mod reference;
 mod reference_grant;
 mod selector;
 mod service;
 mod set;
 mod unserved;
+mod words;
 
 pub use backend::{AppProtocol, Backend, BackendAddress, BackendEndpoint, BackendType};
 pub use endpoint_slice::{AddressType, EndpointSlice, Endpoints, SliceAddress, SliceEndpoint, SlicePort};
@@ -33,11 +39,12 @@ pub use http_route::{HttpBackendRef, HttpMatch, HttpRoute, HttpRule, HttpTimeout
 pub use metadata::{Body, Labels, Metadata, Placed, Resource};
 pub use namespace::Namespace;
 pub use policy::{MergeType, Policy, PolicyTarget, SelectorNamespaces, TargetSelector};
+pub use read::{Decoded, Reader};
 pub use reference::{BackendReference, ParentReference, Reference};
 pub use reference_grant::{GrantFrom, GrantTo, ReferenceGrant};
 pub use selector::{LabelExpression, LabelOperator, LabelSelector};
 pub use service::{Service, ServicePort, TargetPort, TransportProtocol};
-pub use set::ResourceSet;
+pub use set::{Assembly, ResourceSet};
 pub use unserved::{Unserved, UnservedRole};
 
 pub use crate::yaml::Finding;

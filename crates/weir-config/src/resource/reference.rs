@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use weir_model::Port;
 
+use super::decode::{Decoder, Field, Fields};
+use super::words;
 use crate::yaml::{Span, Spanned};
 
 /// A reference to an object.
@@ -40,4 +42,125 @@ pub struct ParentReference {
     pub section_name: Option<Spanned<Arc<str>>>,
     /// Attach to listeners on this port only.
     pub port: Option<Spanned<Port>>,
+}
+
+impl Reference {
+    /// Reads group, kind, namespace and name among other fields.
+    pub(super) fn from_fields(
+        decoder: &mut Decoder,
+        fields: &Fields<'_>,
+        (group, kind): (&'static str, &'static str),
+    ) -> Option<Self> {
+        let word =
+            |decoder: &mut Decoder, name: &'static str, default: &'static str| match fields.optional(name) {
+                Some(field) => decoder.text(field).map(|text| text.value),
+                None => Some(words::shared(default)),
+            };
+        let group = word(decoder, "group", group);
+        let kind = word(decoder, "kind", kind);
+        let namespace = fields.optional("namespace").map(|field| decoder.name(field));
+        let name = fields
+            .required(decoder, "name")
+            .and_then(|field| decoder.name(field));
+        let namespace = match namespace {
+            Some(written) => Some(written?),
+            None => None,
+        };
+        Some(Self {
+            group: group?,
+            kind: kind?,
+            namespace,
+            name: name?,
+            span: fields.span(),
+        })
+    }
+
+    /// Reads a reference that has no other fields.
+    pub(super) fn decode(
+        decoder: &mut Decoder,
+        field: Field<'_>,
+        default: (&'static str, &'static str),
+    ) -> Option<Self> {
+        let fields = decoder.fields(field, &REFERENCE_FIELDS)?;
+        Self::from_fields(decoder, &fields, default)
+    }
+
+    /// A reference that could not be read; what holds it is refused.
+    pub(super) fn unreadable(span: Span) -> Self {
+        let empty = words::shared("");
+        Self {
+            group: empty.clone(),
+            kind: empty.clone(),
+            namespace: None,
+            name: Spanned::new(empty, span),
+            span,
+        }
+    }
+}
+
+impl BackendReference {
+    /// Reads the reference among other fields. A core Service needs a port (Gateway API `BackendObjectReference`).
+    pub(super) fn from_fields(decoder: &mut Decoder, fields: &Fields<'_>) -> Option<Self> {
+        let object = Reference::from_fields(decoder, fields, ("", "Service"));
+        let port = fields.optional("port").map(|field| decoder.port(field));
+        let (object, port) = (object?, port.map_or(Some(None), |read| read.map(Some))?);
+        if port.is_none() && object.group.is_empty() && *object.kind == *"Service" {
+            let message = format!(
+                "the reference to Service \"{}\" has no \"port\"",
+                object.name.value
+            );
+            decoder.conflict(
+                object.name.span,
+                message,
+                "add the Service's port: a number, not the targetPort",
+            );
+            return None;
+        }
+        Some(Self { object, port })
+    }
+}
+
+impl ParentReference {
+    /// Reads one entry of `parentRefs`.
+    pub(super) fn decode(decoder: &mut Decoder, field: Field<'_>) -> Option<Self> {
+        let known = ["group", "kind", "namespace", "name", "sectionName", "port"];
+        let fields = decoder.fields(field, &known)?;
+        let object = Reference::from_fields(decoder, &fields, ("gateway.networking.k8s.io", "Gateway"));
+        let section_name = fields.optional("sectionName").map(|field| decoder.name(field));
+        let port = fields.optional("port").map(|field| decoder.port(field));
+        Some(Self {
+            object: object?,
+            section_name: section_name.map_or(Some(None), |read| read.map(Some))?,
+            port: port.map_or(Some(None), |read| read.map(Some))?,
+        })
+    }
+}
+
+const REFERENCE_FIELDS: [&str; 4] = ["group", "kind", "namespace", "name"];
+
+impl ParentReference {
+    /// The listener named, if any.
+    pub fn section(&self) -> Option<&Arc<str>> {
+        self.section_name.as_ref().map(|section| &section.value)
+    }
+
+    /// Whether both name the same object, whatever the section.
+    pub(super) fn is_same_object(&self, other: &Self) -> bool {
+        let key = |parent: &Self| {
+            let Reference {
+                group,
+                kind,
+                namespace,
+                name,
+                ..
+            } = &parent.object;
+            (
+                group.clone(),
+                kind.clone(),
+                namespace.as_ref().map(|written| written.value.clone()),
+                name.value.clone(),
+            )
+        };
+        key(self) == key(other)
+    }
 }

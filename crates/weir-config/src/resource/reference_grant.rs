@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::decode::{Decoder, Field};
+
 /// Every `from` may refer to every `to` in the grant's own namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReferenceGrant {
@@ -31,4 +33,60 @@ pub struct GrantTo {
     pub kind: Arc<str>,
     /// Name of the object; `None` for all of that kind.
     pub name: Option<Arc<str>>,
+}
+
+/// Reads `spec`.
+pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<ReferenceGrant> {
+    let fields = decoder.fields(spec, &["from", "to"])?;
+    let (from, to) = (fields.required(decoder, "from"), fields.required(decoder, "to"));
+    let (from, to) = (decoder.items(from?, 16), decoder.items(to?, 16));
+    let mark = decoder.mark();
+    let from = from
+        .into_iter()
+        .filter_map(|item| grant_from(decoder, item))
+        .collect();
+    let to = to
+        .into_iter()
+        .filter_map(|item| grant_to(decoder, item))
+        .collect();
+    decoder.effect_since(mark, "this entry grants nothing");
+    Some(ReferenceGrant { from, to })
+}
+
+fn grant_from(decoder: &mut Decoder, item: Field<'_>) -> Option<GrantFrom> {
+    let fields = decoder.fields(item, &["group", "kind", "namespace"])?;
+    let group = fields
+        .required(decoder, "group")
+        .and_then(|field| decoder.text(field));
+    let kind = fields
+        .required(decoder, "kind")
+        .and_then(|field| decoder.nonempty(field));
+    let namespace = fields
+        .required(decoder, "namespace")
+        .and_then(|field| decoder.name(field));
+    Some(GrantFrom {
+        group: group?.value,
+        kind: kind?.value,
+        namespace: namespace?.value,
+    })
+}
+
+fn grant_to(decoder: &mut Decoder, item: Field<'_>) -> Option<GrantTo> {
+    let fields = decoder.fields(item, &["group", "kind", "name"])?;
+    let group = fields
+        .required(decoder, "group")
+        .and_then(|field| decoder.text(field));
+    let kind = fields
+        .required(decoder, "kind")
+        .and_then(|field| decoder.nonempty(field));
+    // An unreadable name must not widen the grant to all names.
+    let name = match fields.optional("name") {
+        Some(field) => Some(decoder.name(field)?.value),
+        None => None,
+    };
+    Some(GrantTo {
+        group: group?.value,
+        kind: kind?.value,
+        name,
+    })
 }

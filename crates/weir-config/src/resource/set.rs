@@ -1,8 +1,13 @@
 //! All resources of all files.
 
-use weir_model::Problem;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
-use super::Placed;
+use weir_model::{ObjectName, Origin, Problem};
+
+use super::{Decoded, Placed, Reader};
+use crate::yaml::{Finding, sections};
 
 /// What the files say: the input of translation.
 #[derive(Clone, Debug, Default)]
@@ -12,4 +17,104 @@ pub struct ResourceSet {
     pub objects: Vec<Placed>,
     /// What was found while reading and decoding.
     pub problems: Vec<Problem>,
+}
+
+/// Puts documents together into a [`ResourceSet`].
+#[derive(Debug, Default)]
+pub struct Assembly {
+    set: ResourceSet,
+    /// Index in `set.objects`. Kinds of different groups with the same name share a key space, as they share
+    /// names in messages.
+    places: HashMap<ObjectName, usize>,
+}
+
+impl Assembly {
+    /// Room for that many objects.
+    pub fn with_capacity(objects: usize) -> Self {
+        let set = ResourceSet {
+            objects: Vec::with_capacity(objects),
+            problems: Vec::new(),
+        };
+        Self {
+            set,
+            places: HashMap::with_capacity(objects),
+        }
+    }
+
+    /// Adds a document that starts on line `first_line` of `file`. Of objects that are defined twice, the first
+    /// one counts.
+    pub fn add(&mut self, file: &Arc<str>, first_line: u32, document: &Decoded) {
+        for (finding, object) in &document.findings {
+            let line = if finding.span.line == 0 {
+                0
+            } else {
+                first_line.saturating_add(finding.span.line - 1)
+            };
+            let origin = Origin::new(file.clone(), line, finding.span.column);
+            self.set.problems.push(Problem {
+                object: object.clone(),
+                ..finding.clone().at(origin)
+            });
+        }
+        for resource in &document.resources {
+            let placed = Placed {
+                resource: resource.clone(),
+                file: file.clone(),
+                first_line,
+            };
+            match self.places.entry(resource.object.clone()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(self.set.objects.len());
+                    self.set.objects.push(placed);
+                }
+                Entry::Occupied(occupied) => {
+                    let first = &self.set.objects[*occupied.get()];
+                    let place = first.origin(first.resource.metadata.name.span);
+                    let name = resource.metadata.name.span;
+                    let finding =
+                        Finding::new("E0109", name, format!("{} is defined twice", resource.object))
+                            .label("this definition is ignored")
+                            .help(format!(
+                                "the first definition is at {place}: remove one of the two"
+                            ));
+                    self.set.problems.push(placed.problem(finding));
+                }
+            }
+        }
+    }
+
+    /// Adds a problem that belongs to no document.
+    pub fn report(&mut self, problem: Problem) {
+        self.set.problems.push(problem);
+    }
+
+    /// Adds an object unless one of its name is there, and says whether it was added.
+    pub fn add_missing(&mut self, placed: Placed) -> bool {
+        let Entry::Vacant(vacant) = self.places.entry(placed.resource.object.clone()) else {
+            return false;
+        };
+        vacant.insert(self.set.objects.len());
+        self.set.objects.push(placed);
+        true
+    }
+
+    /// The set.
+    pub fn finish(self) -> ResourceSet {
+        self.set
+    }
+}
+
+impl ResourceSet {
+    /// Reads texts as if they were files of those names, in that order.
+    pub fn from_texts<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut reader = Reader::new();
+        let mut assembly = Assembly::default();
+        for (file, text) in files {
+            let file = Arc::from(file);
+            for section in sections(text) {
+                assembly.add(&file, section.first_line, &reader.read(section.text));
+            }
+        }
+        assembly.finish()
+    }
 }

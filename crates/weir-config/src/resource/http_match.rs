@@ -1,0 +1,224 @@
+//! Conditions of `HTTPRoute` matches.
+
+use std::sync::Arc;
+
+use regex::RegexBuilder;
+use weir_model::{HeaderMatch, PathMatch, QueryMatch, ValueMatch, limits};
+
+use super::decode::{Decoder, Field, Fields, portability};
+use super::http_filter::header_name;
+use super::{format, words};
+use crate::yaml::{Finding, Spanned};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PathType {
+    Exact,
+    Prefix,
+    Regex,
+}
+
+const PATH_TYPES: &[(&str, PathType)] = &[
+    ("Exact", PathType::Exact),
+    ("PathPrefix", PathType::Prefix),
+    ("RegularExpression", PathType::Regex),
+];
+
+/// Whether the value is a regular expression.
+const VALUE_TYPES: &[(&str, bool)] = &[("Exact", false), ("RegularExpression", true)];
+
+/// What must not stand in a path, or at its end (Gateway API, CEL rules of `HTTPPathMatch`).
+const PATH_FORBIDDEN: [&str; 6] = ["//", "/./", "/../", "%2f", "%2F", "#"];
+const PATH_END_FORBIDDEN: [&str; 2] = ["/..", "/."];
+
+/// Reads `path`.
+pub(super) fn path(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<PathMatch>> {
+    let fields = decoder.fields(field, &["type", "value"])?;
+    let kind = match fields.optional("type") {
+        Some(field) => decoder.choice(field, PATH_TYPES)?.value,
+        None => PathType::Prefix,
+    };
+    let value = match fields.optional("value") {
+        Some(field) => decoder.text(field)?,
+        None => Spanned::new(words::shared("/"), field.span()),
+    };
+    if value.len() > 1024 {
+        let message = format!("the path has {} characters; Kubernetes accepts 1024", value.len());
+        decoder.report(portability(value.span, message));
+    }
+    if kind == PathType::Regex {
+        return regex(decoder, &value).map(|pattern| Spanned::new(PathMatch::Regex(pattern), value.span));
+    }
+    if let Some(finding) = path_finding(&value) {
+        decoder.report(finding);
+        return None;
+    }
+    let path = match kind {
+        PathType::Exact => PathMatch::Exact(value.value),
+        // A trailing slash means nothing to a prefix (Gateway API `PathPrefix`).
+        PathType::Prefix | PathType::Regex => match value.strip_suffix('/') {
+            Some(prefix) => PathMatch::Prefix(prefix.into()),
+            None => PathMatch::Prefix(value.value),
+        },
+    };
+    Some(Spanned::new(path, value.span))
+}
+
+fn path_finding(value: &Spanned<Arc<str>>) -> Option<Finding> {
+    let finding = |message: String| Finding::new("E0103", value.span, message);
+    if !value.starts_with('/') {
+        let help = format!("write \"/{}\"", value.value);
+        return Some(finding(format!("the path \"{}\" does not start with \"/\"", value.value)).help(help));
+    }
+    let inside = PATH_FORBIDDEN.iter().find(|part| value.contains(**part));
+    if let Some(part) = inside.or(PATH_END_FORBIDDEN.iter().find(|part| value.ends_with(**part))) {
+        let help = "requests are matched by their normalised path, which never holds it";
+        return Some(finding(format!("the path \"{}\" holds \"{part}\"", value.value)).help(help));
+    }
+    if !is_path(value) {
+        let help = "write other characters percent-encoded, or use the type RegularExpression";
+        return Some(
+            finding(format!(
+                "the path \"{}\" has characters that no path has",
+                value.value
+            ))
+            .help(help),
+        );
+    }
+    None
+}
+
+/// `pchar` and `/` (RFC 3986 3.3).
+fn is_path(path: &str) -> bool {
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let valid = match byte {
+            b'%' => {
+                bytes.next().is_some_and(|b| b.is_ascii_hexdigit())
+                    && bytes.next().is_some_and(|b| b.is_ascii_hexdigit())
+            }
+            _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte),
+        };
+        if !valid {
+            return false;
+        }
+    }
+    true
+}
+
+/// Reads `headers`: names in lower case, the first of equal names counts.
+pub(super) fn headers(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<HeaderMatch>> {
+    let mut found: Vec<Spanned<HeaderMatch>> = Vec::new();
+    for item in decoder.items(field, 16) {
+        let Some(fields) = decoder.fields(item, &["type", "name", "value"]) else {
+            continue;
+        };
+        let name = fields
+            .required(decoder, "name")
+            .and_then(|field| header_name(decoder, field));
+        let value = value(decoder, &fields);
+        let (Some(name), Some(value)) = (name, value) else {
+            continue;
+        };
+        if found.iter().any(|other| other.name == name.value) {
+            repeated(decoder, &name, "header");
+            continue;
+        }
+        found.push(Spanned::new(
+            HeaderMatch {
+                name: name.value,
+                value,
+            },
+            item.span(),
+        ));
+    }
+    found
+}
+
+/// Reads `queryParams`: the first of equal names counts.
+pub(super) fn query(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<QueryMatch>> {
+    let mut found: Vec<Spanned<QueryMatch>> = Vec::new();
+    for item in decoder.items(field, 16) {
+        let Some(fields) = decoder.fields(item, &["type", "name", "value"]) else {
+            continue;
+        };
+        let name = fields
+            .required(decoder, "name")
+            .and_then(|field| decoder.nonempty(field));
+        let value = value(decoder, &fields);
+        let (Some(name), Some(value)) = (name, value) else {
+            continue;
+        };
+        if name.len() > 256 || !format::is_token(&name) {
+            let message = format!(
+                "Kubernetes does not accept \"{}\" as the name of a query parameter",
+                name.value
+            );
+            decoder.report(portability(name.span, message));
+        }
+        if found.iter().any(|other| other.name == name.value) {
+            repeated(decoder, &name, "query parameter");
+            continue;
+        }
+        found.push(Spanned::new(
+            QueryMatch {
+                name: name.value,
+                value,
+            },
+            item.span(),
+        ));
+    }
+    found
+}
+
+fn repeated(decoder: &mut Decoder, name: &Spanned<Arc<str>>, what: &str) {
+    let message = format!("the match names the {what} \"{}\" twice", name.value);
+    decoder.report(Finding::new("W0106", name.span, message).label("the first entry counts"));
+}
+
+fn value(decoder: &mut Decoder, fields: &Fields<'_>) -> Option<ValueMatch> {
+    let is_regex = match fields.optional("type") {
+        Some(field) => decoder.choice(field, VALUE_TYPES)?.value,
+        None => false,
+    };
+    let value = fields
+        .required(decoder, "value")
+        .and_then(|field| decoder.nonempty(field))?;
+    Some(if is_regex {
+        ValueMatch::Regex(regex(decoder, &value)?)
+    } else {
+        ValueMatch::Exact(value.value)
+    })
+}
+
+/// Checks a regular expression, which must match the whole of what it is compared with.
+fn regex(decoder: &mut Decoder, pattern: &Spanned<Arc<str>>) -> Option<Arc<str>> {
+    let compiled = RegexBuilder::new(pattern).size_limit(limits::REGEX_BYTES).build();
+    let Err(error) = compiled else {
+        return Some(pattern.value.clone());
+    };
+    let finding = match error {
+        regex::Error::CompiledTooBig(limit) => {
+            let message = format!("the regular expression needs more than {limit} bytes");
+            Finding::new("E0108", pattern.span, message)
+                .help("use smaller counts in {} and fewer alternatives")
+        }
+        error => {
+            // The library shows the pattern and a caret on lines of their own; the last line says what is wrong.
+            let text = error.to_string();
+            let reason = text
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
+            let finding =
+                Finding::new("E0108", pattern.span, "the regular expression is not valid").label(reason);
+            match pattern.contains("(?=") || pattern.contains("(?!") || pattern.contains("(?<") {
+                true => finding.help("look-around is not supported, as in RE2"),
+                false => finding,
+            }
+        }
+    };
+    decoder.report(finding);
+    None
+}
