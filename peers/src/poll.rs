@@ -22,9 +22,8 @@ impl Poller {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: just created, owned by nobody else.
-        Ok(Self {
-            epoll: unsafe { OwnedFd::from_raw_fd(epoll) },
-        })
+        let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+        Ok(Self { epoll })
     }
 
     /// Watches a connection in both directions.
