@@ -51,10 +51,9 @@ impl Parser {
         for event in granit_parser::Parser::new_from_str_with_options(text, options) {
             let read = match event {
                 Ok((event, span)) => builder.event(event, span),
-                Err(error) => Err(syntax_finding(&error)),
+                Err(error) => builder.stop(syntax_finding(&error)),
             };
-            if let Err(finding) = read {
-                builder.findings.push(finding);
+            if read.is_err() {
                 return Document {
                     root: None,
                     findings: builder.findings,
@@ -67,6 +66,9 @@ impl Parser {
         }
     }
 }
+
+/// The document cannot be read on; the reason has been added to the findings.
+struct Stop;
 
 /// Builds the tree of one document from its events.
 struct Builder<'p> {
@@ -128,8 +130,13 @@ impl<'p> Builder<'p> {
         }
     }
 
+    fn stop(&mut self, finding: Finding) -> Result<(), Stop> {
+        self.findings.push(finding);
+        Err(Stop)
+    }
+
     /// Takes one event. An error ends the document.
-    fn event(&mut self, event: Event<'_>, span: EventSpan) -> Result<(), Finding> {
+    fn event(&mut self, event: Event<'_>, span: EventSpan) -> Result<(), Stop> {
         match event {
             Event::Scalar(text, style, anchor, tag) => self.scalar(text, style, anchor, tag, span),
             Event::SequenceStart(_, anchor, tag) => {
@@ -142,7 +149,7 @@ impl<'p> Builder<'p> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(id) => self.alias(id, span),
-            Event::DocumentStart(..) if self.root.is_some() => Err(Finding::new(
+            Event::DocumentStart(..) if self.root.is_some() => self.stop(Finding::new(
                 "E0001",
                 place(span),
                 "a second document starts without a `---` line",
@@ -159,7 +166,7 @@ impl<'p> Builder<'p> {
         anchor: usize,
         tag: Option<Cow<'_, Tag>>,
         span: EventSpan,
-    ) -> Result<(), Finding> {
+    ) -> Result<(), Stop> {
         let place = place(span);
         let text_tag = tag
             .as_deref()
@@ -217,7 +224,7 @@ impl<'p> Builder<'p> {
     }
 
     /// Puts a complete node where it belongs.
-    fn value(&mut self, node: Node, anchor: usize, nodes: usize) -> Result<(), Finding> {
+    fn value(&mut self, node: Node, anchor: usize, nodes: usize) -> Result<(), Stop> {
         if anchor != 0 {
             self.count_alias(nodes, node.span)?;
             self.anchors.insert(
@@ -256,13 +263,13 @@ impl<'p> Builder<'p> {
         Ok(())
     }
 
-    fn start(&mut self, kind: OpenKind, anchor: usize, span: EventSpan) -> Result<(), Finding> {
+    fn start(&mut self, kind: OpenKind, anchor: usize, span: EventSpan) -> Result<(), Stop> {
         let span = Span {
             length: 1,
             ..place(span)
         };
         if self.open.len() >= limits::YAML_DEPTH {
-            return Err(too_deep(span));
+            return self.stop(too_deep(span));
         }
         self.count(1, span)?;
         self.open.push(Open {
@@ -274,7 +281,7 @@ impl<'p> Builder<'p> {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), Finding> {
+    fn end(&mut self) -> Result<(), Stop> {
         let Some(open) = self.open.pop() else {
             return Ok(());
         };
@@ -324,10 +331,10 @@ impl<'p> Builder<'p> {
         }
     }
 
-    fn alias(&mut self, id: usize, span: EventSpan) -> Result<(), Finding> {
+    fn alias(&mut self, id: usize, span: EventSpan) -> Result<(), Stop> {
         let place = place(span);
         let Some(anchored) = self.anchors.get(&id) else {
-            return Err(Finding::new("E0001", place, "an alias inside its own anchor"));
+            return self.stop(Finding::new("E0001", place, "an alias inside its own anchor"));
         };
         if self.expects_key() {
             let text = anchored.node.scalar().map(|scalar| scalar.text.clone());
@@ -348,7 +355,7 @@ impl<'p> Builder<'p> {
             return Ok(());
         }
         if self.open.len() + depth(&anchored.node) > limits::YAML_DEPTH {
-            return Err(too_deep(place));
+            return self.stop(too_deep(place));
         }
         let nodes = anchored.nodes;
         self.count_alias(nodes, place)?;
@@ -357,24 +364,26 @@ impl<'p> Builder<'p> {
         self.value(node, 0, nodes)
     }
 
-    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Finding> {
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Stop> {
         self.nodes += nodes;
         if self.nodes > NODES_MAX {
-            return Err(Finding::new(
-                "E0004",
-                span,
-                format!("the document has more than {NODES_MAX} values"),
-            )
-            .help("split it into several documents"));
+            return self.stop(
+                Finding::new(
+                    "E0004",
+                    span,
+                    format!("the document has more than {NODES_MAX} values"),
+                )
+                .help("split it into several documents"),
+            );
         }
         Ok(())
     }
 
-    fn count_alias(&mut self, nodes: usize, span: Span) -> Result<(), Finding> {
+    fn count_alias(&mut self, nodes: usize, span: Span) -> Result<(), Stop> {
         self.alias_nodes += nodes;
         if self.alias_nodes > ALIAS_NODES_MAX {
             let message = format!("anchors and aliases stand for more than {ALIAS_NODES_MAX} values");
-            return Err(Finding::new("E0004", span, message).help("write the values out"));
+            return self.stop(Finding::new("E0004", span, message).help("write the values out"));
         }
         Ok(())
     }
