@@ -10,4 +10,6 @@
 
 pub mod nearest;
 pub mod resource;
+pub mod status;
+pub mod translate;
 pub mod yaml;

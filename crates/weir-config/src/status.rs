@@ -97,7 +97,10 @@ impl Status {
     pub fn to_json(&self) -> Value {
         let status = match &self.body {
             StatusBody::Conditions(conditions) => json!({ "conditions": self.conditions(conditions) }),
-            StatusBody::Gateway { conditions, listeners } => json!({
+            StatusBody::Gateway {
+                conditions,
+                listeners,
+            } => json!({
                 "conditions": self.conditions(conditions),
                 "listeners": listeners.iter().map(|listener| self.listener(listener)).collect::<Vec<_>>(),
             }),
@@ -115,13 +118,17 @@ impl Status {
     }
 
     fn conditions(&self, conditions: &[Condition]) -> Vec<Value> {
-        conditions.iter().map(|condition| condition.to_json(self.generation)).collect()
+        conditions
+            .iter()
+            .map(|condition| condition.to_json(self.generation))
+            .collect()
     }
 
     fn listener(&self, listener: &ListenerStatus) -> Value {
         let kinds = listener.supported_kinds.iter();
-        let kinds: Vec<Value> =
-            kinds.map(|kind| json!({ "group": "gateway.networking.k8s.io", "kind": kind })).collect();
+        let kinds: Vec<Value> = kinds
+            .map(|kind| json!({ "group": "gateway.networking.k8s.io", "kind": kind }))
+            .collect();
         json!({
             "name": &*listener.name,
             "supportedKinds": kinds,
@@ -135,7 +142,10 @@ impl Status {
             let mut entry = Map::new();
             entry.insert(field.into(), parent.parent.to_json());
             entry.insert("controllerName".into(), json!(&*parent.controller));
-            entry.insert("conditions".into(), Value::Array(self.conditions(&parent.conditions)));
+            entry.insert(
+                "conditions".into(),
+                Value::Array(self.conditions(&parent.conditions)),
+            );
             Value::Object(entry)
         };
         parents.iter().map(one).collect()
@@ -164,12 +174,22 @@ impl ParentName {
 impl Condition {
     /// A condition that holds.
     pub fn yes(kind: &'static str, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, holds: true, reason, message: message.into() }
+        Self {
+            kind,
+            holds: true,
+            reason,
+            message: message.into(),
+        }
     }
 
     /// A condition that does not hold.
     pub fn no(kind: &'static str, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, holds: false, reason, message: message.into() }
+        Self {
+            kind,
+            holds: false,
+            reason,
+            message: message.into(),
+        }
     }
 
     fn to_json(&self, generation: i64) -> Value {

@@ -1,12 +1,12 @@
 //! GatewayClasses: which Gateways are ours (Gateway API GatewayClass).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::index::{Index, Object};
-use super::near;
 use super::options::Options;
 use super::reporter::Reporter;
+use crate::nearest::nearest;
 use crate::resource::{Gateway, GatewayClass, Reference};
 use crate::status::{Condition, Status, StatusBody};
 use crate::yaml::Finding;
@@ -14,7 +14,7 @@ use crate::yaml::Finding;
 /// Which classes exist and who serves them.
 #[derive(Debug)]
 pub(crate) struct Classes<'a> {
-    by_name: HashMap<&'a str, Served<'a>>,
+    by_name: BTreeMap<&'a str, Served<'a>>,
 }
 
 /// Who serves a class.
@@ -34,7 +34,7 @@ impl<'a> Classes<'a> {
         statuses: &mut Vec<Status>,
         reporter: &mut Reporter,
     ) -> Self {
-        let mut by_name = HashMap::new();
+        let mut by_name = BTreeMap::new();
         for class in index.classes.iter() {
             let controller = &class.spec.controller.value;
             if options.controller_names.contains(controller) {
@@ -61,13 +61,22 @@ impl<'a> Classes<'a> {
         match self.by_name.get(&*class.value) {
             Some(Served::ByUs(controller)) => Some((*controller).clone()),
             Some(Served::ByOthers(controller)) => {
-                let message = format!("GatewayClass {} belongs to the controller {controller}", class.value);
-                let ours = options.controller_names.first().map(|name| &**name).unwrap_or_default();
+                let message = format!(
+                    "GatewayClass {} belongs to the controller {controller}",
+                    class.value
+                );
+                let ours = options
+                    .controller_names
+                    .first()
+                    .map(|name| &**name)
+                    .unwrap_or_default();
                 reporter.add(
                     gateway.placed,
                     Finding::new("N0202", class.span, message)
                         .label("not a class of weir")
-                        .help(format!("to serve this Gateway here, name a GatewayClass with controllerName {ours}"))
+                        .help(format!(
+                            "to serve this Gateway here, name a GatewayClass with controllerName {ours}"
+                        ))
                         .effect("weir does not serve this Gateway nor its routes"),
                 );
                 None
@@ -84,14 +93,20 @@ impl<'a> Classes<'a> {
         reporter: &mut Reporter,
     ) -> Option<Arc<str>> {
         let class = &gateway.spec.class;
-        let ours = options.controller_names.first().filter(|_| options.classless_gateways).cloned();
+        let ours = options
+            .controller_names
+            .first()
+            .filter(|_| options.classless_gateways)
+            .cloned();
         let message = format!("no GatewayClass {} is defined", class.value);
-        let help = match near::nearest(&class.value, self.by_name.keys().copied()) {
+        let help = match nearest(&class.value, self.by_name.keys().copied()) {
             Some(near) => format!("did you mean {near}?"),
             None => "define it, with controllerName weir.dev/gateway-controller".to_string(),
         };
         let finding = match ours {
-            Some(_) => Finding::new("N0201", class.span, message).effect("weir serves this Gateway all the same"),
+            Some(_) => {
+                Finding::new("N0201", class.span, message).effect("weir serves this Gateway all the same")
+            }
             None => Finding::new("E0203", class.span, message).effect("this Gateway is not served"),
         };
         reporter.add(gateway.placed, finding.label("not defined").help(help));
@@ -103,7 +118,11 @@ fn accepted(class: Object<'_, GatewayClass>) -> Status {
     Status {
         object: class.id().clone(),
         generation: class.placed.resource.metadata.generation,
-        body: StatusBody::Conditions(vec![Condition::yes("Accepted", "Accepted", "The class is served by weir.")]),
+        body: StatusBody::Conditions(vec![Condition::yes(
+            "Accepted",
+            "Accepted",
+            "The class is served by weir.",
+        )]),
     }
 }
 
@@ -119,8 +138,14 @@ fn report_parameters(
         object.kind == parameters.kind && object.name == parameters.name.value
     });
     let (code, message) = match found {
-        true => ("N0204", format!("weir has no use for the parameters in {}", parameters.kind)),
-        false => ("W0204", format!("there is no {} {}", parameters.kind, parameters.name.value)),
+        true => (
+            "N0204",
+            format!("weir has no use for the parameters in {}", parameters.kind),
+        ),
+        false => (
+            "W0204",
+            format!("there is no {} {}", parameters.kind, parameters.name.value),
+        ),
     };
     reporter.add(
         class.placed,

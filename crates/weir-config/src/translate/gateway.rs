@@ -99,18 +99,39 @@ fn judge_one<'a>(
     report_unserved_fields(object, reporter);
     let (addresses, unsupported_addresses) = judge_addresses(object, options, reporter);
     let listeners = object.spec.listeners.iter();
-    let mut listeners: Vec<_> = listeners.map(|spec| judge_listener(object, spec, reporter)).collect();
+    let mut listeners: Vec<_> = listeners
+        .map(|spec| judge_listener(object, spec, reporter))
+        .collect();
     conflicts_inside(object, &mut listeners, reporter);
     let names = object.spec.listeners.iter().map(|listener| &*listener.name.value);
     // The first of equal names counts; decoding has refused the others.
-    let by_name = names.enumerate().map(|(place, name)| (name, place)).rev().collect();
-    JudgedGateway { object, controller, addresses, unsupported_addresses, listeners, by_name }
+    let by_name = names
+        .enumerate()
+        .map(|(place, name)| (name, place))
+        .rev()
+        .collect();
+    JudgedGateway {
+        object,
+        controller,
+        addresses,
+        unsupported_addresses,
+        listeners,
+        by_name,
+    }
 }
 
 fn report_unserved_fields(gateway: Object<'_, Gateway>, reporter: &mut Reporter) {
     let fields = [
-        ("spec.tls", gateway.spec.tls, "listeners are served without these TLS settings"),
-        ("spec.allowedListeners", gateway.spec.allowed_listeners, "no ListenerSet is attached"),
+        (
+            "spec.tls",
+            gateway.spec.tls,
+            "listeners are served without these TLS settings",
+        ),
+        (
+            "spec.allowedListeners",
+            gateway.spec.allowed_listeners,
+            "no ListenerSet is attached",
+        ),
     ];
     for (field, span, effect) in fields {
         if let Some(span) = span {
@@ -143,10 +164,14 @@ fn judge_addresses(
             AddressKind::Other(kind) => kind,
         };
         unsupported.push(kind.to_string());
-        let finding = Finding::new("E0208", address.value.span, format!("addresses of type {kind} are not served"))
-            .label("not an IP address")
-            .help("name the IPAddress to listen on, or remove spec.addresses to listen on all of them")
-            .effect("the whole Gateway is not served");
+        let finding = Finding::new(
+            "E0208",
+            address.value.span,
+            format!("addresses of type {kind} are not served"),
+        )
+        .label("not an IP address")
+        .help("name the IPAddress to listen on, or remove spec.addresses to listen on all of them")
+        .effect("the whole Gateway is not served");
         reporter.add(gateway.placed, finding);
     }
     if !unsupported.is_empty() {
@@ -176,10 +201,16 @@ fn judge_listener<'a>(
         listener.verdict = Verdict::Invalid;
     } else if spec.protocol.value != Protocol::Http {
         listener.verdict = Verdict::UnsupportedProtocol;
-        let message = format!("protocol {} is not served yet", protocol_name(&spec.protocol.value));
+        let message = format!(
+            "protocol {} is not served yet",
+            protocol_name(&spec.protocol.value)
+        );
         let finding = Finding::new("E0205", spec.protocol.span, message)
             .label("only HTTP is served")
-            .effect(format!("listener {} is not opened; the others are", spec.name.value));
+            .effect(format!(
+                "listener {} is not opened; the others are",
+                spec.name.value
+            ));
         reporter.add(gateway.placed, finding);
         return listener;
     }
@@ -195,10 +226,14 @@ fn judge_kinds(gateway: Object<'_, Gateway>, listener: &mut JudgedListener<'_>, 
             listener.kinds = vec!["HTTPRoute"];
         } else {
             listener.invalid_kinds = true;
-            let finding = Finding::new("E0209", kind.kind.span, format!("{} cannot attach here", kind.kind.value))
-                .label("not served by an HTTP listener of weir")
-                .help("an HTTP listener serves HTTPRoute of group gateway.networking.k8s.io")
-                .effect("routes of this kind are not served; the others are");
+            let finding = Finding::new(
+                "E0209",
+                kind.kind.span,
+                format!("{} cannot attach here", kind.kind.value),
+            )
+            .label("not served by an HTTP listener of weir")
+            .help("an HTTP listener serves HTTPRoute of group gateway.networking.k8s.io")
+            .effect("routes of this kind are not served; the others are");
             reporter.add(gateway.placed, finding);
         }
     }
@@ -208,10 +243,16 @@ fn judge_kinds(gateway: Object<'_, Gateway>, listener: &mut JudgedListener<'_>, 
 }
 
 /// Listeners of one Gateway that claim the same port in incompatible ways: all of them are refused.
-fn conflicts_inside(gateway: Object<'_, Gateway>, listeners: &mut [JudgedListener<'_>], reporter: &mut Reporter) {
+fn conflicts_inside(
+    gateway: Object<'_, Gateway>,
+    listeners: &mut [JudgedListener<'_>],
+    reporter: &mut Reporter,
+) {
     let mut ports: HashMap<Port, Vec<usize>> = HashMap::new();
     for (place, listener) in listeners.iter().enumerate() {
-        if listener.verdict != Verdict::Invalid && listener.spec.protocol.value != Protocol::Udp {
+        // UDP has ports of its own, and what an unknown protocol runs on nobody knows.
+        let apart = matches!(listener.spec.protocol.value, Protocol::Udp | Protocol::Other(_));
+        if listener.verdict != Verdict::Invalid && !apart {
             ports.entry(listener.spec.port.value).or_default().push(place);
         }
     }
@@ -222,15 +263,27 @@ fn conflicts_inside(gateway: Object<'_, Gateway>, listeners: &mut [JudgedListene
             let other = |reason, rivals: Vec<usize>| (!rivals.is_empty()).then_some((*place, reason, rivals));
             let of = |place: &usize| listeners[*place].spec;
             let apart = |other: &&usize| family(of(other)) != family(of(place));
-            let alike = |other: &&usize| of(other).hostname.value == of(place).hostname.value && !apart(other);
-            let protocol = other("ProtocolConflict", others.clone().filter(apart).copied().collect());
-            let hostname = || other("HostnameConflict", others.clone().filter(alike).copied().collect());
+            let alike =
+                |other: &&usize| of(other).hostname.value == of(place).hostname.value && !apart(other);
+            let protocol = other(
+                "ProtocolConflict",
+                others.clone().filter(apart).copied().collect(),
+            );
+            let hostname = || {
+                other(
+                    "HostnameConflict",
+                    others.clone().filter(alike).copied().collect(),
+                )
+            };
             found.extend(protocol.or_else(hostname));
         }
     }
     found.sort();
     for (place, reason, rivals) in found {
-        let names: Vec<&str> = rivals.iter().map(|rival| &*listeners[*rival].spec.name.value).collect();
+        let names: Vec<&str> = rivals
+            .iter()
+            .map(|rival| &*listeners[*rival].spec.name.value)
+            .collect();
         let with = format!("listener {}", listed(&names));
         let spec = listeners[place].spec;
         let (span, what) = match reason {
@@ -240,7 +293,11 @@ fn conflicts_inside(gateway: Object<'_, Gateway>, listeners: &mut [JudgedListene
         let message = format!(
             "listener {} claims the same port and {} as {with}",
             spec.name.value,
-            if reason == "ProtocolConflict" { "another protocol" } else { "hostname" },
+            if reason == "ProtocolConflict" {
+                "another protocol"
+            } else {
+                "hostname"
+            },
         );
         let finding = Finding::new("E0206", span, message)
             .label(format!("conflicts with {with}"))
@@ -258,9 +315,22 @@ fn conflicts_between(gateways: &mut [JudgedGateway<'_>], reporter: &mut Reporter
     for place in 0..gateways.len() {
         let (seniors, rest) = gateways.split_at_mut(place);
         let Some(gateway) = rest.first_mut() else { break };
-        for listener in gateway.listeners.iter_mut().filter(|listener| listener.verdict == Verdict::Served) {
-            let claim = |address: &IpAddr| (*address, listener.spec.port.value, listener.spec.hostname.value.clone());
-            let rival = gateway.addresses.iter().find_map(|address| claims.get(&claim(address)));
+        for listener in gateway
+            .listeners
+            .iter_mut()
+            .filter(|listener| listener.verdict == Verdict::Served)
+        {
+            let claim = |address: &IpAddr| {
+                (
+                    *address,
+                    listener.spec.port.value,
+                    listener.spec.hostname.value.clone(),
+                )
+            };
+            let rival = gateway
+                .addresses
+                .iter()
+                .find_map(|address| claims.get(&claim(address)));
             let Some(rival) = rival.filter(|rival| **rival != place) else {
                 claims.extend(gateway.addresses.iter().map(|address| (claim(address), place)));
                 continue;
@@ -275,16 +345,26 @@ fn conflicts_between(gateways: &mut [JudgedGateway<'_>], reporter: &mut Reporter
             let finding = Finding::new("E0207", hostname_span(listener.spec), message)
                 .label("already taken")
                 .help("give one of the two Gateways another hostname, port or address")
-                .effect(format!("listener {} is not served; the older Gateway keeps the hostname", listener.spec.name.value));
+                .effect(format!(
+                    "listener {} is not served; the older Gateway keeps the hostname",
+                    listener.spec.name.value
+                ));
             reporter.add(gateway.object.placed, finding);
-            listener.verdict = Verdict::Conflicted { reason: "HostnameConflict", with };
+            listener.verdict = Verdict::Conflicted {
+                reason: "HostnameConflict",
+                with,
+            };
         }
     }
 }
 
 /// Where the hostname is written; the port when there is none.
 fn hostname_span(listener: &GatewayListener) -> Span {
-    if listener.hostname.span == Span::NONE { listener.port.span } else { listener.hostname.span }
+    if listener.hostname.span == Span::NONE {
+        listener.port.span
+    } else {
+        listener.hostname.span
+    }
 }
 
 /// Protocols that may share a port with each other (they are told apart by SNI or host).

@@ -39,10 +39,15 @@ impl<'a> Grants<'a> {
 
     /// Whether `from` may refer to the object of that group and kind, namespace and name.
     pub(crate) fn permits_name(&self, from: Referrer<'_>, what: (&str, &str), name: (&str, &str)) -> bool {
-        let opened = self.by_namespace.get(name.0).map(Vec::as_slice).unwrap_or_default();
+        let opened = self
+            .by_namespace
+            .get(name.0)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         opened.iter().any(|grant| {
             let referrer = grant.from.iter().any(|allowed| {
-                (&*allowed.group, &*allowed.kind, &*allowed.namespace) == (from.group, from.kind, from.namespace)
+                (&*allowed.group, &*allowed.kind, &*allowed.namespace)
+                    == (from.group, from.kind, from.namespace)
             });
             let target = grant.to.iter().any(|allowed| {
                 (&*allowed.group, &*allowed.kind) == what

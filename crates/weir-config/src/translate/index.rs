@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use weir_model::{ObjectName, Origin};
 
 use super::grant::Grants;
-use super::near;
+use crate::nearest::nearest;
 use crate::resource::{
     Backend, Body, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Labels, Placed, Policy,
     ResourceSet, Service,
@@ -77,7 +77,11 @@ pub(crate) struct Kind<'a, T> {
 
 impl<T> Default for Kind<'_, T> {
     fn default() -> Self {
-        Self { items: Vec::new(), places: HashMap::new(), suggestions: Cell::new(SUGGESTION_BUDGET) }
+        Self {
+            items: Vec::new(),
+            places: HashMap::new(),
+            suggestions: Cell::new(SUGGESTION_BUDGET),
+        }
     }
 }
 
@@ -89,15 +93,18 @@ impl<'a, T> Kind<'a, T> {
 
     /// The object of that name.
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Object<'a, T>> {
-        self.places.get(&(namespace, name)).map(|place| self.items[*place])
+        self.places
+            .get(&(namespace, name))
+            .map(|place| self.items[*place])
     }
 
     /// A name like the one asked for, for "did you mean": in the same namespace one that is spelt almost the
     /// same, else the same name in another namespace.
     pub(crate) fn near(&self, namespace: &str, name: &str) -> Option<String> {
-        self.suggestions.set(self.suggestions.get().checked_sub(self.items.len())?);
+        self.suggestions
+            .set(self.suggestions.get().checked_sub(self.items.len())?);
         let siblings = self.items.iter().filter(|item| item.namespace() == namespace);
-        let near = near::nearest(name, siblings.map(Object::name)).map(str::to_string);
+        let near = nearest(name, siblings.map(Object::name)).map(str::to_string);
         near.or_else(|| {
             let elsewhere = self.items.iter().find(|item| item.name() == name)?;
             Some(format!("{}/{}", elsewhere.namespace(), elsewhere.name()))
@@ -109,7 +116,8 @@ impl<'a, T> Kind<'a, T> {
     }
 
     fn finish(&mut self) {
-        self.items.sort_by(|left, right| (left.namespace(), left.name()).cmp(&(right.namespace(), right.name())));
+        self.items
+            .sort_by(|left, right| (left.namespace(), left.name()).cmp(&(right.namespace(), right.name())));
         let names = self.items.iter().map(|item| (item.namespace(), item.name()));
         self.places = names.enumerate().map(|(place, name)| (name, place)).collect();
     }
@@ -174,9 +182,16 @@ impl<'a> Index<'a> {
         if let Some(slices) = self.slices.get(&(namespace, service)) {
             return slices.clone();
         }
-        let Some(endpoints) = self.endpoints.get(namespace, service) else { return Vec::new() };
+        let Some(endpoints) = self.endpoints.get(namespace, service) else {
+            return Vec::new();
+        };
         let subsets = endpoints.spec.subsets.iter();
-        subsets.map(|spec| Object { placed: endpoints.placed, spec }).collect()
+        subsets
+            .map(|spec| Object {
+                placed: endpoints.placed,
+                spec,
+            })
+            .collect()
     }
 
     /// The labels of a namespace, with the one that Kubernetes gives to all of them.

@@ -37,7 +37,9 @@ pub(crate) fn sort(problems: &mut Vec<Problem>) {
     let place = |problem: &Problem| (problem.origin.line, problem.origin.column, problem.code);
     problems.sort_by(|left, right| {
         let files = left.origin.file.cmp(&right.origin.file);
-        files.then_with(|| place(left).cmp(&place(right))).then_with(|| left.message.cmp(&right.message))
+        files
+            .then_with(|| place(left).cmp(&place(right)))
+            .then_with(|| left.message.cmp(&right.message))
     });
     problems.dedup_by(|later, earlier| {
         later.origin.file == earlier.origin.file && place(later) == place(earlier) && later == earlier
@@ -49,19 +51,30 @@ pub(crate) fn rule_answers(index: usize, count: usize) -> String {
     match count {
         0 | 1 => "the route answers 500: this is its only rule".to_string(),
         2 => format!("rule {} of 2 answers 500; the other rule is served", index + 1),
-        _ => format!("rule {} of {count} answers 500; the other {} rules are served", index + 1, count - 1),
+        _ => format!(
+            "rule {} of {count} answers 500; the other {} rules are served",
+            index + 1,
+            count - 1
+        ),
     }
 }
 
 /// What it means for a rule's traffic that one of its destinations answers 500.
 pub(crate) fn share_answers(index: usize, count: usize, weight: u32, weights: u64) -> String {
-    let rule = if count > 1 { format!("of rule {} of {count}", index + 1) } else { "of the rule".to_string() };
+    let rule = if count > 1 {
+        format!("of rule {} of {count}", index + 1)
+    } else {
+        "of the rule".to_string()
+    };
     match u64::from(weight) {
         0 => format!("none: its weight is 0, so it gets no requests {rule}"),
         weight if weight == weights => format!("all requests {rule} are answered 500"),
         weight => {
             let percent = 100.0 * weight as f64 / weights as f64;
-            format!("{percent:.3}").trim_end_matches('0').trim_end_matches('.').to_string()
+            format!("{percent:.3}")
+                .trim_end_matches('0')
+                .trim_end_matches('.')
+                .to_string()
                 + &format!(" % of the requests {rule} are answered 500; the rest is forwarded")
         }
     }

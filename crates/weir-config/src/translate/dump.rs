@@ -1,0 +1,363 @@
+//! A `Config` as text for people: what `weir check --dump` prints and golden files hold.
+
+use std::fmt::{self, Display, Write};
+
+use weir_model::{
+    Action, Algorithm, Backend, BalanceSpec, Choices, ClientIp, Config, Destination, EndpointCondition,
+    EndpointSource, Filter, FixedAnswer, HashSource, HeaderChange, HeaderMatch, HostPattern, Listener, Match,
+    OriginPattern, PathMatch, PathRewrite, QueryMatch, Redirect, Rewrite, Route, Rule, Target, ValueMatch,
+};
+
+/// The whole `Config`, one thing per line.
+pub fn dump(config: &Config) -> String {
+    let mut text = String::new();
+    let mut out = Dump {
+        config,
+        out: &mut text,
+    };
+    // Writing to a String cannot fail.
+    let _ = out.all();
+    text
+}
+
+struct Dump<'c, 'o> {
+    config: &'c Config,
+    out: &'o mut String,
+}
+
+impl Dump<'_, '_> {
+    fn all(&mut self) -> fmt::Result {
+        for listener in &self.config.listeners {
+            self.listener(listener)?;
+        }
+        for (id, route) in self.config.routes.iter().enumerate() {
+            self.route(id, route)?;
+        }
+        for backend in &self.config.backends {
+            self.backend(backend)?;
+        }
+        Ok(())
+    }
+
+    fn listener(&mut self, listener: &Listener) -> fmt::Result {
+        writeln!(self.out, "listener {}", listener.key.address)?;
+        match &listener.client_ip {
+            ClientIp::Peer => {}
+            ClientIp::TrustedHops(hops) => writeln!(self.out, "  client ip: trusted hops {hops}")?,
+            ClientIp::TrustedCidrs(cidrs) => writeln!(self.out, "  client ip: trusted {cidrs:?}")?,
+        }
+        for section in &listener.sections {
+            writeln!(
+                self.out,
+                "  section {} host {} port {}",
+                section.name, section.host, section.port
+            )?;
+            for attachment in &section.attachments {
+                let route = self.config.route(attachment.route);
+                let hosts = list(&attachment.hosts, HostPattern::to_string);
+                writeln!(
+                    self.out,
+                    "    route {} {} for {hosts}",
+                    attachment.route.0, route.object
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn route(&mut self, id: usize, route: &Route) -> fmt::Result {
+        write!(self.out, "route {id} {}", route.object)?;
+        if let Some(created) = route.created {
+            write!(self.out, " created {created}")?;
+        }
+        writeln!(self.out)?;
+        route.rules.iter().try_for_each(|rule| self.rule(rule))
+    }
+
+    fn rule(&mut self, rule: &Rule) -> fmt::Result {
+        write!(self.out, "  rule {}", rule.key)?;
+        if let Some(name) = &rule.name {
+            write!(self.out, " name {name}")?;
+        }
+        writeln!(self.out)?;
+        for one in &rule.matches {
+            writeln!(self.out, "    match {}", describe_match(one))?;
+        }
+        for filter in &rule.filters {
+            writeln!(self.out, "    filter {}", self.filter(filter))?;
+        }
+        match &rule.action {
+            Action::Answer(answer) => return writeln!(self.out, "    answer {}", describe_answer(answer)),
+            Action::Redirect(redirect) => {
+                return writeln!(self.out, "    redirect {}", describe_redirect(redirect));
+            }
+            Action::Forward(forward) => {
+                write!(self.out, "    balance {}", describe_balance(&forward.balance))?;
+                match &forward.policy {
+                    Some((policy, _)) => writeln!(self.out, " by {policy}")?,
+                    None => writeln!(self.out)?,
+                }
+                forward
+                    .destinations
+                    .iter()
+                    .try_for_each(|destination| self.destination(destination))?;
+            }
+        }
+        let timeouts = &rule.timeouts;
+        let bound =
+            |bound: Option<std::time::Duration>| bound.map_or("off".to_string(), |time| format!("{time:?}"));
+        writeln!(
+            self.out,
+            "    timeouts request {} try {} connect {:?}",
+            bound(timeouts.request),
+            bound(timeouts.backend_request),
+            timeouts.connect
+        )
+    }
+
+    fn destination(&mut self, destination: &Destination) -> fmt::Result {
+        write!(self.out, "    {} -> ", destination.weight.number())?;
+        match &destination.target {
+            Target::Backend(backend) => writeln!(self.out, "{}", self.config.backend(*backend).key)?,
+            Target::Answer(answer) => writeln!(self.out, "answer {}", describe_answer(answer))?,
+        }
+        for filter in &destination.filters {
+            writeln!(self.out, "      filter {}", self.filter(filter))?;
+        }
+        Ok(())
+    }
+
+    fn filter(&self, filter: &Filter) -> String {
+        match filter {
+            Filter::RequestHeaders(change) => format!("request headers {}", describe_change(change)),
+            Filter::ResponseHeaders(change) => format!("response headers {}", describe_change(change)),
+            Filter::Rewrite(rewrite) => format!("rewrite {}", describe_rewrite(rewrite)),
+            Filter::Mirror(mirror) => {
+                let percent = mirror.fraction.ratio() * 100.0;
+                format!(
+                    "mirror {percent} % to {}",
+                    self.config.backend(mirror.backend).key
+                )
+            }
+            Filter::Cors(cors) => format!(
+                "cors origins {} methods {} headers {} expose {} credentials {} max age {:?}",
+                list(&cors.allow_origins, describe_origin),
+                list(&cors.allow_methods, |method| method.to_string()),
+                list(&cors.allow_headers, |header| header.to_string()),
+                list(&cors.expose_headers, |header| header.to_string()),
+                cors.allow_credentials,
+                cors.max_age
+            ),
+        }
+    }
+
+    fn backend(&mut self, backend: &Backend) -> fmt::Result {
+        writeln!(self.out, "backend {}", backend.key)?;
+        match &backend.endpoints {
+            EndpointSource::Names(names) => {
+                for (name, port) in names.iter() {
+                    writeln!(self.out, "  name {name}:{}", port.number())?;
+                }
+            }
+            EndpointSource::Static(endpoints) => {
+                for endpoint in endpoints.iter() {
+                    write!(self.out, "  endpoint {}", endpoint.address)?;
+                    let draining = endpoint.condition == EndpointCondition::Draining;
+                    self.out.push_str(if draining { " draining" } else { "" });
+                    self.out.push_str(&labelled(" name ", &endpoint.name));
+                    self.out.push_str(&labelled(" zone ", &endpoint.zone));
+                    writeln!(self.out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn describe_match(one: &Match) -> String {
+    let mut text = match &one.path {
+        PathMatch::Exact(path) => format!("path = {path}"),
+        PathMatch::Prefix(path) => format!("path under {path}/"),
+        PathMatch::Regex(path) => format!("path ~ {path}"),
+    };
+    if let Some(method) = &one.method {
+        text += &format!(", method {method}");
+    }
+    for HeaderMatch { name, value } in &one.headers {
+        text += &format!(", header {name} {}", describe_value(value));
+    }
+    for QueryMatch { name, value } in &one.query {
+        text += &format!(", query {name} {}", describe_value(value));
+    }
+    text
+}
+
+fn describe_value(value: &ValueMatch) -> String {
+    match value {
+        ValueMatch::Exact(text) => format!("= {text}"),
+        ValueMatch::Regex(text) => format!("~ {text}"),
+    }
+}
+
+fn describe_answer(answer: &FixedAnswer) -> String {
+    format!("{} {}", answer.status, answer.reason)
+}
+
+fn describe_redirect(redirect: &Redirect) -> String {
+    let mut text = redirect.status.to_string();
+    text += &redirect
+        .scheme
+        .as_ref()
+        .map(|scheme| format!(" scheme {scheme}"))
+        .unwrap_or_default();
+    text += &redirect
+        .host
+        .as_ref()
+        .map(|host| format!(" host {host}"))
+        .unwrap_or_default();
+    text += &redirect
+        .port
+        .map(|port| format!(" port {}", port.number()))
+        .unwrap_or_default();
+    text += &redirect.path.as_ref().map(describe_path).unwrap_or_default();
+    text
+}
+
+fn describe_rewrite(rewrite: &Rewrite) -> String {
+    let host = rewrite
+        .host
+        .as_ref()
+        .map(|host| format!(" host {host}"))
+        .unwrap_or_default();
+    let path = rewrite.path.as_ref().map(describe_path).unwrap_or_default();
+    (host + &path).trim_start().to_string()
+}
+
+fn describe_path(path: &PathRewrite) -> String {
+    match path {
+        PathRewrite::Full(path) => format!(" path {path}"),
+        PathRewrite::Prefix(prefix) => format!(" prefix {prefix}"),
+    }
+}
+
+fn describe_change(change: &HeaderChange) -> String {
+    let pair = |(name, value): &(std::sync::Arc<str>, std::sync::Arc<str>)| format!("{name}: {value}");
+    let set = list(&change.set, pair);
+    let add = list(&change.add, pair);
+    let remove = list(&change.remove, |name| name.to_string());
+    format!("set {set} add {add} remove {remove}")
+}
+
+fn describe_origin(origin: &OriginPattern) -> String {
+    match origin {
+        OriginPattern::Any => "*".to_string(),
+        OriginPattern::Of { scheme, host, port } => {
+            format!("{scheme}://{host}") + &port.map(|port| format!(":{}", port.number())).unwrap_or_default()
+        }
+    }
+}
+
+fn describe_balance(balance: &BalanceSpec) -> String {
+    let mut text = match &balance.algorithm {
+        Algorithm::RoundRobin => "round robin".to_string(),
+        Algorithm::Random => "random".to_string(),
+        Algorithm::LeastRequest(options) => {
+            let choices = match options.choices {
+                Choices::Sample(count) => format!("{count} choices"),
+                Choices::All => "all endpoints".to_string(),
+            };
+            match options.bias_milli {
+                1000 => format!("least request, {choices}"),
+                bias => format!("least request, {choices}, bias {}", f64::from(bias) / 1000.0),
+            }
+        }
+        Algorithm::ConsistentHash(options) => {
+            let sources = list(&options.sources, describe_source);
+            let slots = options.table_size.slots();
+            format!(
+                "consistent hash by {sources}, {slots} slots, without key {:?}",
+                options.missing_key
+            )
+        }
+    };
+    if let Some(named) = &balance.endpoint_override {
+        text += &format!(
+            ", endpoint named by {}",
+            list(&named.headers, |header| header.to_string())
+        );
+        text += if named.strict { " strictly" } else { "" };
+        text += if named.strip { ", removed" } else { "" };
+        text += if named.trusted.is_empty() {
+            ""
+        } else {
+            ", from trusted peers only"
+        };
+        text += &named
+            .report_header
+            .as_ref()
+            .map(|name| format!(", reported in {name}"))
+            .unwrap_or_default();
+    }
+    if let Some(slow) = &balance.slow_start {
+        let aggression = f64::from(slow.aggression_milli) / 1000.0;
+        text += &format!(
+            ", slow start {:?} from {} %",
+            slow.window, slow.min_weight_percent
+        );
+        text += &if aggression == 1.0 {
+            String::new()
+        } else {
+            format!(" aggression {aggression}")
+        };
+    }
+    text += &balance
+        .report_header
+        .as_ref()
+        .map(|name| format!(", pick reported in {name}"))
+        .unwrap_or_default();
+    text
+}
+
+fn describe_source(source: &HashSource) -> String {
+    match source {
+        HashSource::SourceIp {
+            prefix_length_v4: 32,
+            prefix_length_v6: 128,
+        } => "source ip".to_string(),
+        HashSource::SourceIp {
+            prefix_length_v4,
+            prefix_length_v6,
+        } => {
+            format!("source ip /{prefix_length_v4} /{prefix_length_v6}")
+        }
+        HashSource::Headers(names) => format!("headers {}", list(names, |name| name.to_string())),
+        HashSource::QueryParams(names) => format!("query {}", list(names, |name| name.to_string())),
+        HashSource::Cookie(cookie) => {
+            let ttl = cookie
+                .ttl
+                .map(|ttl| format!(" generated for {ttl:?}"))
+                .unwrap_or_default();
+            let attributes = list(&cookie.attributes, |(name, value)| format!("{name}={value}"));
+            let attributes = if cookie.attributes.is_empty() {
+                String::new()
+            } else {
+                format!(" with {attributes}")
+            };
+            format!("cookie {}{ttl}{attributes}", cookie.name)
+        }
+    }
+}
+
+fn labelled(label: &str, text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!("{label}{text}")
+    }
+}
+
+/// `[a, b]`.
+fn list<T, D: Display>(items: &[T], describe: impl Fn(&T) -> D) -> String {
+    let items: Vec<String> = items.iter().map(|item| describe(item).to_string()).collect();
+    format!("[{}]", items.join(", "))
+}

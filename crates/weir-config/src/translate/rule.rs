@@ -1,0 +1,418 @@
+//! Rules: matches, filters and destinations of an HTTPRoute's rule, before any policy.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use weir_model::{
+    Action, BackendId, Destination, Filter, FixedAnswer, Forward, Match, Redirect, Rule, Target, Timeouts,
+    Weight,
+};
+
+use super::backend::{Backends, Unresolved};
+use super::filter::{self, FilterOutcome};
+use super::index::{Index, Object};
+use super::reporter::{Reporter, rule_answers, share_answers};
+use crate::resource::{BackendReference, HttpBackendRef, HttpFilter, HttpMatch, HttpRoute, HttpRule};
+use crate::yaml::{Finding, Span, Spanned};
+
+/// Reason of an answer for a rule that weir cannot serve as written (Gateway API `UnsupportedValue`).
+pub(crate) const UNSUPPORTED_VALUE: &str = "UnsupportedValue";
+
+/// What rules are written with.
+pub(crate) struct RuleWriter<'w, 'a> {
+    pub(crate) index: &'w Index<'a>,
+    pub(crate) backends: &'w mut Backends<'a>,
+    pub(crate) reporter: &'w mut Reporter,
+    /// Buffer for keys.
+    pub(crate) key: String,
+    /// The default balance, shared by all rules without a policy.
+    pub(crate) balance: Arc<weir_model::BalanceSpec>,
+}
+
+/// The rules of a route as far as they do not depend on policies.
+#[derive(Debug, Default)]
+pub(crate) struct WrittenRules {
+    /// The rules that match something, in the order written.
+    pub(crate) rules: Vec<Rule>,
+    /// For each of them its place among the rules as written.
+    pub(crate) places: Vec<usize>,
+    /// Reason and message of the first reference that leads nowhere.
+    pub(crate) unresolved: Option<(&'static str, String)>,
+    /// Places of the rules that answer 500 because weir cannot serve them as written.
+    pub(crate) refused: Vec<usize>,
+}
+
+impl WrittenRules {
+    /// The same rules for another set of policies.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            rules: self.rules.clone(),
+            places: self.places.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+/// One rule in the making.
+struct Draft<'a> {
+    route: Object<'a, HttpRoute>,
+    rule: &'a HttpRule,
+    place: usize,
+}
+
+impl<'a> RuleWriter<'_, 'a> {
+    /// Writes all rules of a route.
+    pub(crate) fn write(&mut self, route: Object<'a, HttpRoute>) -> WrittenRules {
+        let count = route.spec.rules.len();
+        let mut written = WrittenRules {
+            rules: Vec::with_capacity(count),
+            places: Vec::with_capacity(count),
+            ..WrittenRules::default()
+        };
+        for (place, rule) in route.spec.rules.iter().enumerate() {
+            let draft = Draft { route, rule, place };
+            let (filters, action) = self.action(&draft, &mut written);
+            // A rule whose matches were all refused matches nothing; it must not match everything.
+            if rule.matches.is_empty() {
+                continue;
+            }
+            self.key.clear();
+            // Writing to a String cannot fail.
+            let _ = write!(
+                self.key,
+                "httproute/{}/{}/rule/{place}",
+                route.namespace(),
+                route.name()
+            );
+            written.places.push(place);
+            written.rules.push(Rule {
+                key: self.key.as_str().into(),
+                name: rule.name.as_ref().map(|name| name.value.clone()),
+                matches: rule.matches.iter().map(write_match).collect(),
+                filters,
+                action,
+                timeouts: Timeouts::default(),
+                origin: route.origin(rule.span),
+            });
+        }
+        written
+    }
+
+    fn action(&mut self, draft: &Draft<'a>, written: &mut WrittenRules) -> (Vec<Filter>, Action) {
+        self.report_unserved_fields(draft);
+        let (filters, redirect, mut refused) = self.rule_filters(draft, written);
+        refused |= draft.rule.refused;
+        let forward = self.forward(draft, redirect.is_some(), written);
+        if refused {
+            written.refused.push(draft.place);
+            return (Vec::new(), answer(UNSUPPORTED_VALUE));
+        }
+        (filters, redirect.map_or(forward, Action::Redirect))
+    }
+
+    fn report_unserved_fields(&mut self, draft: &Draft<'a>) {
+        let fields = [
+            ("retry", draft.rule.retry),
+            ("sessionPersistence", draft.rule.session_persistence),
+        ];
+        for (field, span) in fields {
+            if let Some(span) = span {
+                let code = if field == "retry" { "W0251" } else { "W0252" };
+                let finding = Finding::new(code, span, format!("{field} is not supported yet"))
+                    .label("not supported")
+                    .effect(format!("the rule is served without {field}"));
+                self.reporter.add(draft.route.placed, finding);
+            }
+        }
+    }
+
+    /// The filters of a rule, its redirect, and whether one of them cannot be served.
+    fn rule_filters(
+        &mut self,
+        draft: &Draft<'a>,
+        written: &mut WrittenRules,
+    ) -> (Vec<Filter>, Option<Redirect>, bool) {
+        let mut filters = Vec::new();
+        let mut redirect = None;
+        let mut refused = false;
+        for filter in &draft.rule.filters {
+            match filter::write(&filter.value) {
+                FilterOutcome::Filter(filter) => filters.push(filter),
+                FilterOutcome::Redirect(found) => redirect = Some(found),
+                FilterOutcome::Mirror(mirror) => {
+                    filters.extend(self.mirror(draft, &mirror.backend, mirror.fraction, written));
+                }
+                FilterOutcome::Unserved { what, help } => {
+                    refused = true;
+                    let effect = rule_answers(draft.place, draft.route.spec.rules.len());
+                    self.report_filter(draft, filter, what, help, effect);
+                }
+            }
+        }
+        (filters, redirect, refused)
+    }
+
+    fn report_filter(
+        &mut self,
+        draft: &Draft<'a>,
+        filter: &Spanned<HttpFilter>,
+        what: String,
+        help: &str,
+        effect: String,
+    ) {
+        let finding = Finding::new("E0250", filter.span, what)
+            .label("a filter must not be skipped")
+            .help(help)
+            .effect(effect);
+        self.reporter.add(draft.route.placed, finding);
+    }
+
+    /// A mirror whose backend cannot be found is dropped; the requests themselves are served.
+    fn mirror(
+        &mut self,
+        draft: &Draft<'a>,
+        reference: &'a BackendReference,
+        fraction: weir_model::Fraction,
+        written: &mut WrittenRules,
+    ) -> Option<Filter> {
+        match self.backends.resolve(self.index, draft.route.placed, reference) {
+            Ok(backend) => Some(filter::mirror(backend, fraction)),
+            Err(unresolved) => {
+                let effect = "nothing is mirrored there; the requests themselves are served".to_string();
+                self.report_unresolved(draft, unresolved, effect, written);
+                None
+            }
+        }
+    }
+
+    fn report_unresolved(
+        &mut self,
+        draft: &Draft<'a>,
+        unresolved: Unresolved,
+        effect: String,
+        written: &mut WrittenRules,
+    ) {
+        let Unresolved { reason, finding } = unresolved;
+        written
+            .unresolved
+            .get_or_insert_with(|| (reason, sentence(&finding.message)));
+        self.reporter.add(draft.route.placed, finding.effect(effect));
+    }
+
+    /// Where the requests of a rule go. A redirect needs no destinations.
+    fn forward(&mut self, draft: &Draft<'a>, redirected: bool, written: &mut WrittenRules) -> Action {
+        let references = &draft.rule.backends;
+        let weights: u64 = references
+            .iter()
+            .map(|reference| u64::from(reference.weight.number()))
+            .sum();
+        let mut destinations = Vec::with_capacity(references.len());
+        for reference in references {
+            let target = self.target(draft, reference, weights, written);
+            let (filters, target) = self.destination_filters(draft, reference, target, weights, written);
+            destinations.push(Destination {
+                weight: reference.weight.value,
+                target,
+                filters,
+            });
+        }
+        if redirected {
+            return answer(UNSUPPORTED_VALUE);
+        }
+        if destinations.is_empty() {
+            self.report_nowhere(
+                draft,
+                draft.rule.span,
+                "has no backendRefs",
+                "add backendRefs or a RequestRedirect",
+            );
+            return answer("NoBackendRefs");
+        }
+        if weights == 0 {
+            let span = references[0].weight.span;
+            self.report_nowhere(
+                draft,
+                span,
+                "gives all its backendRefs the weight 0",
+                "give one of them a weight",
+            );
+            return answer("AllWeightsZero");
+        }
+        Action::Forward(Forward {
+            destinations,
+            balance: self.balance.clone(),
+            policy: None,
+        })
+    }
+
+    fn report_nowhere(&mut self, draft: &Draft<'a>, span: Span, what: &str, help: &str) {
+        // A refused rule answers 500 for another reason, which has been given.
+        if draft.rule.refused || draft.rule.matches.is_empty() {
+            return;
+        }
+        let count = draft.route.spec.rules.len();
+        let finding = Finding::new(
+            "W0254",
+            span,
+            format!("rule {} of {} {what}", draft.place + 1, draft.route.id()),
+        )
+        .help(help)
+        .effect(rule_answers(draft.place, count));
+        self.reporter.add(draft.route.placed, finding);
+    }
+
+    /// What a backendRef leads to. A bad one costs its share of the requests and no more.
+    fn target(
+        &mut self,
+        draft: &Draft<'a>,
+        reference: &'a HttpBackendRef,
+        weights: u64,
+        written: &mut WrittenRules,
+    ) -> Target {
+        if reference.refused {
+            let reason = "InvalidBackendRef";
+            written
+                .unresolved
+                .get_or_insert_with(|| (reason, "A backendRef is not valid.".to_string()));
+            return Target::Answer(fixed(reason));
+        }
+        match self
+            .backends
+            .resolve(self.index, draft.route.placed, &reference.backend)
+        {
+            Ok(backend) => Target::Backend(backend),
+            Err(unresolved) => {
+                let reason = unresolved.reason;
+                let effect = self.share(draft, reference.weight.value, weights);
+                self.report_unresolved(draft, unresolved, effect, written);
+                Target::Answer(fixed(reason))
+            }
+        }
+    }
+
+    fn share(&self, draft: &Draft<'a>, weight: Weight, weights: u64) -> String {
+        share_answers(
+            draft.place,
+            draft.route.spec.rules.len(),
+            weight.number(),
+            weights,
+        )
+    }
+
+    /// The filters of one backendRef; one that cannot be served costs the destination its share.
+    fn destination_filters(
+        &mut self,
+        draft: &Draft<'a>,
+        reference: &'a HttpBackendRef,
+        mut target: Target,
+        weights: u64,
+        written: &mut WrittenRules,
+    ) -> (Vec<Filter>, Target) {
+        let mut filters = Vec::new();
+        for filter in &reference.filters {
+            let (what, help) = match filter::write(&filter.value) {
+                FilterOutcome::Filter(filter) => {
+                    filters.push(filter);
+                    continue;
+                }
+                FilterOutcome::Mirror(mirror) => {
+                    filters.extend(self.mirror(draft, &mirror.backend, mirror.fraction, written));
+                    continue;
+                }
+                FilterOutcome::Redirect(_) => (
+                    "RequestRedirect in a backendRef is not served".to_string(),
+                    "put it into the rule's filters",
+                ),
+                FilterOutcome::Unserved { what, help } => (what, help),
+            };
+            let effect = self.share(draft, reference.weight.value, weights);
+            self.report_filter(draft, filter, what, help, effect);
+            written.refused.push(draft.place);
+            target = Target::Answer(fixed(UNSUPPORTED_VALUE));
+        }
+        (filters, target)
+    }
+}
+
+/// Gives every backend of these rules its final id.
+pub(crate) fn renumber(rules: &mut [Rule], ids: &[BackendId]) {
+    let one = |filter: &mut Filter| {
+        if let Filter::Mirror(mirror) = filter {
+            mirror.backend = ids[mirror.backend.0 as usize];
+        }
+    };
+    for rule in rules {
+        rule.filters.iter_mut().for_each(one);
+        let Action::Forward(forward) = &mut rule.action else {
+            continue;
+        };
+        for destination in &mut forward.destinations {
+            destination.filters.iter_mut().for_each(one);
+            if let Target::Backend(backend) = &mut destination.target {
+                *backend = ids[backend.0 as usize];
+            }
+        }
+    }
+}
+
+/// Marks the backends that these rules use.
+pub(crate) fn mark_used(rules: &[Rule], used: &mut [bool]) {
+    for rule in rules {
+        rule.filters.iter().for_each(|filter| mark_mirror(filter, used));
+        let Action::Forward(forward) = &rule.action else {
+            continue;
+        };
+        for destination in &forward.destinations {
+            destination
+                .filters
+                .iter()
+                .for_each(|filter| mark_mirror(filter, used));
+            if let Target::Backend(backend) = destination.target {
+                used[backend.0 as usize] = true;
+            }
+        }
+    }
+}
+
+fn mark_mirror(filter: &Filter, used: &mut [bool]) {
+    if let Filter::Mirror(mirror) = filter {
+        used[mirror.backend.0 as usize] = true;
+    }
+}
+
+fn write_match(written: &HttpMatch) -> Match {
+    Match {
+        path: written.path.value.clone(),
+        method: written.method.as_ref().map(|method| method.value.clone()),
+        headers: written
+            .headers
+            .iter()
+            .map(|header| header.value.clone())
+            .collect(),
+        query: written
+            .query
+            .iter()
+            .map(|parameter| parameter.value.clone())
+            .collect(),
+    }
+}
+
+fn answer(reason: &str) -> Action {
+    Action::Answer(fixed(reason))
+}
+
+fn fixed(reason: &str) -> FixedAnswer {
+    FixedAnswer {
+        status: 500,
+        reason: reason.into(),
+    }
+}
+
+/// A problem's message as the message of a condition.
+pub(crate) fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase()).into_iter();
+    let mut sentence: String = first.chain(letters).collect();
+    sentence.push('.');
+    sentence
+}

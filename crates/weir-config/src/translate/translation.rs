@@ -1,0 +1,107 @@
+//! The spine: the stops of a translation in their order.
+
+use std::sync::Arc;
+
+use weir_model::{BackendId, Config, Problem};
+
+use super::attach;
+use super::backend::Backends;
+use super::class::Classes;
+use super::index::Index;
+use super::options::Options;
+use super::policy::PolicyIndex;
+use super::reporter::{self, Reporter};
+use super::route::{self, RouteInputs};
+use super::{backend_object, condition, gateway, lint, listener};
+use crate::resource::ResourceSet;
+use crate::status::Status;
+
+/// What a set of resources means.
+#[derive(Clone, Debug, Default)]
+pub struct Translation {
+    /// What the data plane does.
+    pub config: Arc<Config>,
+    /// What is said about each object; ordered by kind, namespace and name.
+    pub statuses: Vec<Status>,
+    /// What is wrong, in the order of the files. Problems of reading and decoding are not among them: they are
+    /// in [`ResourceSet::problems`].
+    pub problems: Vec<Problem>,
+    /// The problems that endpoints have, by backend: they are replaced when endpoints change.
+    pub(crate) endpoint_problems: Vec<(BackendId, Vec<Problem>)>,
+    /// All other problems.
+    pub(crate) lasting_problems: Vec<Problem>,
+}
+
+/// Gives resources their meaning. Pure: equal arguments give equal results, and nothing else is looked at.
+///
+/// One object that is not valid costs what depends on it and no more.
+pub fn translate(set: &ResourceSet, options: &Options) -> Translation {
+    let mut reporter = Reporter::default();
+    let mut statuses = Vec::with_capacity(set.objects.len() / 2);
+    let index = Index::build(set);
+    let classes = Classes::judge(&index, options, &mut statuses, &mut reporter);
+    let mut gateways = gateway::judge(&index, &classes, options, &mut reporter);
+    let (attachments, attached) = attach::attach(&index, &mut gateways, &mut reporter);
+    let policies = PolicyIndex::build(&index, &attached, options);
+    let mut backends = Backends::new(backend_object::judge(
+        &index,
+        options,
+        &mut statuses,
+        &mut reporter,
+    ));
+
+    let inputs = RouteInputs {
+        index: &index,
+        gateways: &gateways,
+        policies: &policies,
+        attachments: &attachments,
+    };
+    let mut written = route::write(&inputs, &attached, &mut backends, &mut reporter);
+    let used = written.used_backends(backends.count());
+    let finished = backends.finish(&index, options, &used);
+    written.renumber(&finished.ids);
+    let listeners = listener::write(
+        &gateways,
+        std::mem::take(&mut written.attachments),
+        &policies,
+        &mut reporter,
+    );
+    lint::report_shadowed(&listeners, &written.routes, &written.sources, &mut reporter);
+
+    statuses.extend(gateways.iter().map(condition::of_gateway));
+    let routes = attachments.iter().zip(&written.outcomes);
+    statuses.extend(routes.filter_map(|(route, outcome)| condition::of_route(route, outcome, &gateways)));
+    let (policy_statuses, policy_problems) = policies.into_report();
+    statuses.extend(policy_statuses);
+    statuses.sort_by(|left, right| left.object.cmp(&right.object));
+    reporter.extend(policy_problems);
+
+    let config = Config {
+        listeners,
+        routes: written.routes.into_iter().map(Arc::new).collect(),
+        backends: finished.backends,
+    };
+    let mut translation = Translation {
+        config: Arc::new(config),
+        statuses,
+        problems: Vec::new(),
+        endpoint_problems: finished.problems,
+        lasting_problems: reporter.into_problems(),
+    };
+    translation.collect_problems();
+    translation
+}
+
+impl Translation {
+    /// Puts all problems together again after some of them changed.
+    pub(crate) fn collect_problems(&mut self) {
+        let of_endpoints = self.endpoint_problems.iter().flat_map(|(_, problems)| problems);
+        self.problems = self
+            .lasting_problems
+            .iter()
+            .chain(of_endpoints)
+            .cloned()
+            .collect();
+        reporter::sort(&mut self.problems);
+    }
+}
