@@ -15,5 +15,7 @@ mod reach;
 mod report;
 mod spec;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use index::PolicyIndex;

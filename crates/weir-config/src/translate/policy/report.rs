@@ -155,10 +155,10 @@ pub(super) fn statuses(
             let accepted = accepted(claims, number, target, findings.faults[number].as_deref());
             for key in ancestors_of(target, attached) {
                 let conditions = ancestors.entry(key).or_default();
+                // Several targets may share a Gateway: the worst of them is what its owner must see.
                 match conditions.first_mut() {
-                    // Several targets may share a Gateway: the worst of them is what its owner must see.
-                    Some(first) if accepted.holds || !first.holds => drop(first.holds),
-                    Some(first) => *first = accepted.clone(),
+                    Some(first) if first.holds => *first = accepted.clone(),
+                    Some(_) => {}
                     None => conditions.push(accepted.clone()),
                 }
             }
