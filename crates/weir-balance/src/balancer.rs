@@ -122,25 +122,26 @@ impl Balancer {
     /// Appends what a response says of its pick when the rule asks for it (row CH18), for example
     /// `policy=ConsistentHash; source=header:foobar; endpoint=10.0.0.1:8080`.
     pub fn write_report(&self, spec: &BalanceSpec, picked: Picked, out: &mut Vec<u8>) {
-        let policy = match &spec.algorithm {
-            Algorithm::RoundRobin => "RoundRobin",
-            Algorithm::Random => "Random",
-            Algorithm::LeastRequest(_) => "LeastRequest",
-            Algorithm::ConsistentHash(_) => "ConsistentHash",
+        let policy: &[u8] = match &spec.algorithm {
+            Algorithm::RoundRobin => b"policy=RoundRobin",
+            Algorithm::Random => b"policy=Random",
+            Algorithm::LeastRequest(_) => b"policy=LeastRequest",
+            Algorithm::ConsistentHash(_) => b"policy=ConsistentHash",
         };
-        out.extend_from_slice(b"policy=");
-        out.extend_from_slice(policy.as_bytes());
-        match picked.reason {
-            PickReason::RoundRobin | PickReason::Random | PickReason::LeastRequest => {}
-            PickReason::Override => out.extend_from_slice(b"; source=override"),
-            PickReason::Hash { source } => write_source(spec, source, out),
-            PickReason::MissingKey(MissingKey::Random) => out.extend_from_slice(b"; source=none (random)"),
-            PickReason::MissingKey(MissingKey::RoundRobin) => {
-                out.extend_from_slice(b"; source=none (round robin)")
-            }
-            PickReason::MissingKey(MissingKey::LeastRequest) => {
-                out.extend_from_slice(b"; source=none (least request)")
-            }
+        out.extend_from_slice(policy);
+        let source: &[u8] = match picked.reason {
+            PickReason::RoundRobin
+            | PickReason::Random
+            | PickReason::LeastRequest
+            | PickReason::Hash { .. } => b"",
+            PickReason::Override => b"; source=override",
+            PickReason::MissingKey(MissingKey::Random) => b"; source=none, random",
+            PickReason::MissingKey(MissingKey::RoundRobin) => b"; source=none, round robin",
+            PickReason::MissingKey(MissingKey::LeastRequest) => b"; source=none, least request",
+        };
+        out.extend_from_slice(source);
+        if let PickReason::Hash { source } = picked.reason {
+            write_source(spec, source, out);
         }
         if let Some(member) = self.member(picked.index) {
             out.extend_from_slice(b"; endpoint=");
@@ -231,4 +232,275 @@ fn write_source(spec: &BalanceSpec, source: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(b"; source=");
     out.extend_from_slice(kind.as_bytes());
     out.extend_from_slice(names.join(",").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use weir_model::{Choices, CookieSpec, EndpointOverride, LeastRequest, SlowStart, TableSize};
+
+    use super::*;
+    use crate::Unavailable;
+    use crate::world::{World, balancer, hold, members, spec};
+
+    fn hash(sources: Vec<HashSource>, missing_key: MissingKey) -> Algorithm {
+        Algorithm::ConsistentHash(ConsistentHash {
+            sources,
+            table_size: TableSize::default(),
+            missing_key,
+        })
+    }
+
+    fn algorithms() -> Vec<Algorithm> {
+        vec![
+            Algorithm::RoundRobin,
+            Algorithm::Random,
+            Algorithm::LeastRequest(LeastRequest::default()),
+            Algorithm::LeastRequest(LeastRequest {
+                choices: Choices::All,
+                bias_milli: 1_000,
+            }),
+            Algorithm::LeastRequest(LeastRequest {
+                choices: Choices::Sample(2),
+                bias_milli: 700,
+            }),
+            hash(Vec::new(), MissingKey::Random),
+        ]
+    }
+
+    /// Share of the new one among four endpoints, `elapsed_ms` after it was added, in a window of 10 s.
+    fn share_of_new(algorithm: Algorithm, weights: &[u64], elapsed_ms: u64) -> f64 {
+        let window = Duration::from_secs(10);
+        let slow_start = Some(SlowStart {
+            window,
+            aggression_milli: 1_000,
+            min_weight_percent: 10,
+        });
+        let balancer = Balancer::new(
+            &BalanceSpec {
+                slow_start,
+                ..spec(algorithm)
+            },
+            members(weights),
+        );
+        let mut world = World::new(1);
+        balancer.members()[3].state.restart_ramp(world.now_ms);
+        world.now_ms += elapsed_ms;
+        // Some load, the same everywhere, so that least request sees no difference of load.
+        let leases: Vec<_> = balancer.members().iter().map(|member| hold(member, 3)).collect();
+        let counts = world.counts(&balancer, 20_000);
+        drop(leases);
+        f64::from(counts[3]) / 20_000.0
+    }
+
+    #[test]
+    fn lb14_a_new_endpoint_gets_its_share_gradually() {
+        let weighted = LeastRequest {
+            choices: Choices::Sample(2),
+            bias_milli: 1_000,
+        };
+        let all = LeastRequest {
+            choices: Choices::All,
+            bias_milli: 1_000,
+        };
+        for (algorithm, weights) in [
+            (Algorithm::RoundRobin, [1, 1, 1, 1]),
+            (Algorithm::RoundRobin, [1, 2, 2, 1]),
+            (Algorithm::LeastRequest(LeastRequest::default()), [1, 1, 1, 1]),
+            (Algorithm::LeastRequest(all), [1, 1, 1, 1]),
+            (Algorithm::LeastRequest(weighted), [1, 2, 2, 1]),
+        ] {
+            let sum: u64 = weights.iter().sum();
+            let full = 1.0 / sum as f64;
+            let shares =
+                [0, 1_000, 5_000, 9_000, 12_000].map(|at| share_of_new(algorithm.clone(), &weights, at));
+            assert!(shares[1] < shares[4] / 2.0, "{algorithm:?}: {shares:?}");
+            assert!((shares[4] - full).abs() < 0.02, "{algorithm:?}: {shares:?}");
+            // A tenth of its weight at first, half of it in the middle.
+            for (share, factor) in shares.iter().zip([0.1, 0.1, 0.5, 0.9, 1.0]) {
+                let due = factor * full / (1.0 - full + factor * full);
+                assert!((share - due).abs() < 0.04, "{algorithm:?}: {shares:?}, due {due}");
+            }
+        }
+    }
+
+    #[test]
+    fn lb14_when_all_are_new_all_are_served() {
+        let slow_start = Some(SlowStart {
+            window: Duration::from_secs(10),
+            aggression_milli: 1_000,
+            min_weight_percent: 0,
+        });
+        for algorithm in algorithms() {
+            let balancer = Balancer::new(
+                &BalanceSpec {
+                    slow_start,
+                    ..spec(algorithm.clone())
+                },
+                members(&[1; 4]),
+            );
+            let mut world = World::new(2);
+            balancer
+                .members()
+                .iter()
+                .for_each(|member| member.state.restart_ramp(world.now_ms));
+            world.now_ms += 10;
+            let counts = world.counts(&balancer, 4_000);
+            assert!(
+                counts.iter().all(|count| (850..=1_150).contains(count)),
+                "{algorithm:?}: {counts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn lb15_hash_and_random_have_no_ramp() {
+        let slow_start = Some(SlowStart {
+            window: Duration::from_secs(10),
+            aggression_milli: 1_000,
+            min_weight_percent: 0,
+        });
+        for algorithm in [Algorithm::Random, hash(Vec::new(), MissingKey::RoundRobin)] {
+            let balancer = Balancer::new(
+                &BalanceSpec {
+                    slow_start,
+                    ..spec(algorithm)
+                },
+                members(&[1; 4]),
+            );
+            let mut world = World::new(3);
+            balancer.members()[0].state.restart_ramp(world.now_ms);
+            assert!(world.counts(&balancer, 4_000)[0] > 850);
+        }
+    }
+
+    #[test]
+    fn rl08_equal_seeds_give_equal_picks() {
+        for algorithm in algorithms() {
+            let orders = [(); 2].map(|()| {
+                let (balancer, mut world) = (balancer(algorithm.clone(), &[1, 2, 3, 4]), World::new(77));
+                (0..500).map(|_| world.pick(&balancer)).collect::<Vec<_>>()
+            });
+            assert_eq!(orders[0], orders[1], "{algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn every_algorithm_finds_what_is_left_and_says_why_nothing_is() {
+        for algorithm in algorithms() {
+            let (balancer, mut world) = (balancer(algorithm.clone(), &[1, 1, 5, 1]), World::new(0));
+            let state = |index: usize| &balancer.members()[index].state;
+            [0, 2]
+                .iter()
+                .for_each(|index| state(*index).raise(Unavailable::Unhealthy));
+            world.tried.push(1);
+            for key in 0..50 {
+                assert_eq!(
+                    world.try_pick(&balancer, Some(key)).map(|picked| picked.index),
+                    Ok(3),
+                    "{algorithm:?}"
+                );
+            }
+            world.tried.push(3);
+            assert_eq!(
+                world.try_pick(&balancer, Some(1)),
+                Err(NoPick::AllTried),
+                "{algorithm:?}"
+            );
+            [1, 3]
+                .iter()
+                .for_each(|index| state(*index).raise(Unavailable::Ejected));
+            assert_eq!(
+                world.try_pick(&balancer, Some(1)),
+                Err(NoPick::Unavailable),
+                "{algorithm:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn ch18_the_report_names_policy_source_and_endpoint() {
+        let cookie = CookieSpec {
+            name: "FooBar".into(),
+            ttl: None,
+            attributes: Vec::new(),
+        };
+        let sources = vec![
+            HashSource::Headers(vec!["one".into(), "two".into()]),
+            HashSource::Cookie(cookie),
+            HashSource::QueryParams(vec!["user".into()]),
+            HashSource::SourceIp {
+                prefix_length_v4: 32,
+                prefix_length_v6: 128,
+            },
+        ];
+        let hashed = hash(sources, MissingKey::Random);
+        for (algorithm, reason, expected) in [
+            (Algorithm::RoundRobin, PickReason::RoundRobin, "policy=RoundRobin"),
+            (
+                Algorithm::Random,
+                PickReason::Override,
+                "policy=Random; source=override",
+            ),
+            (
+                hashed.clone(),
+                PickReason::Hash { source: 0 },
+                "policy=ConsistentHash; source=header:one,two",
+            ),
+            (
+                hashed.clone(),
+                PickReason::Hash { source: 1 },
+                "policy=ConsistentHash; source=cookie:FooBar",
+            ),
+            (
+                hashed.clone(),
+                PickReason::Hash { source: 2 },
+                "policy=ConsistentHash; source=query:user",
+            ),
+            (
+                hashed.clone(),
+                PickReason::Hash { source: 3 },
+                "policy=ConsistentHash; source=source-ip",
+            ),
+            (
+                hashed,
+                PickReason::MissingKey(MissingKey::Random),
+                "policy=ConsistentHash; source=none, random",
+            ),
+        ] {
+            let spec = spec(algorithm);
+            let mut text = Vec::new();
+            Balancer::new(&spec, members(&[1; 4])).write_report(
+                &spec,
+                Picked { index: 1, reason },
+                &mut text,
+            );
+            assert_eq!(
+                text.escape_ascii().to_string(),
+                format!("{expected}; endpoint=10.0.0.2:8080")
+            );
+        }
+    }
+
+    #[test]
+    fn unix_sockets_are_balanced_and_cannot_be_named() {
+        let rule = EndpointOverride {
+            headers: vec!["x".into()],
+            strict: false,
+            trusted: Vec::new(),
+            strip: false,
+            report_header: None,
+        };
+        let mut two = members(&[1; 2]);
+        two[0].endpoint.address = weir_model::EndpointAddress::Unix("/run/a.sock".into());
+        for algorithm in algorithms() {
+            let spec = BalanceSpec {
+                endpoint_override: Some(rule.clone()),
+                ..spec(algorithm)
+            };
+            let (balancer, mut world) = (Balancer::new(&spec, two.clone()), World::new(0));
+            assert!(world.counts(&balancer, 100).iter().all(|count| *count > 20));
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) enum LeastRequest {
 }
 
 impl LeastRequest {
-    /// `weights` are greater than 0. `wants_ramp` is whether slow start applies.
+    /// `weights` are greater than 0.
     pub(crate) fn new(spec: weir_model::LeastRequest, weights: &[u32]) -> Self {
         let equal = weights.windows(2).all(|pair| pair[0] == pair[1]);
         match spec.choices {
@@ -208,5 +208,222 @@ impl Shares {
             None => (f64::from(in_flight) + 1.0).powf(self.exponent),
         };
         load * ready.factor(position, now_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use weir_model::Algorithm;
+
+    use super::*;
+    use crate::world::{World, balancer, hold};
+    use crate::{Balancer, NoPick, Unavailable};
+
+    fn least(choices: Choices, bias_milli: u32) -> Algorithm {
+        Algorithm::LeastRequest(weir_model::LeastRequest { choices, bias_milli })
+    }
+
+    /// Shares of `picks` picks while each member holds that many requests.
+    fn shares(balancer: &Balancer, held: &[usize], picks: u32) -> Vec<f64> {
+        let leases: Vec<_> = balancer
+            .members()
+            .iter()
+            .zip(held)
+            .map(|(member, held)| hold(member, *held))
+            .collect();
+        let counts = World::new(11).counts(balancer, picks);
+        drop(leases);
+        counts
+            .iter()
+            .map(|count| f64::from(*count) / f64::from(picks))
+            .collect()
+    }
+
+    /// Every share lies within `tolerance` of what its weight and load give.
+    fn check(name: &str, weights: &[u64], held: &[usize], bias_milli: u32, choices: Choices, tolerance: f64) {
+        let due: Vec<f64> = weights
+            .iter()
+            .zip(held)
+            .map(|(weight, held)| *weight as f64 / (*held as f64 + 1.0).powf(f64::from(bias_milli) / 1_000.0))
+            .collect();
+        let sum: f64 = due.iter().sum();
+        let found = shares(&balancer(least(choices, bias_milli), weights), held, 200_000);
+        for (found_one, due) in found.iter().zip(&due) {
+            assert!(
+                (found_one - due / sum).abs() < tolerance,
+                "{name}: {found:?}, due {}",
+                due / sum
+            );
+        }
+    }
+
+    #[test]
+    fn lb06_all_choices_find_the_true_minimum() {
+        let (balancer, mut world) = (balancer(least(Choices::All, 1_000), &[1; 4]), World::new(0));
+        let leases: Vec<_> = balancer
+            .members()
+            .iter()
+            .zip([30, 24, 27, 19])
+            .map(|(member, held)| hold(member, held))
+            .collect();
+        assert_eq!(world.counts(&balancer, 100), [0, 0, 0, 100]);
+        drop(leases);
+    }
+
+    #[test]
+    fn lb06_ties_of_all_choices_go_round() {
+        let (balancer, mut world) = (balancer(least(Choices::All, 1_000), &[1; 4]), World::new(0));
+        assert_eq!(world.counts(&balancer, 100), [25; 4]);
+        let held = hold(&balancer.members()[1], 1);
+        let counts = world.counts(&balancer, 120);
+        assert!(
+            counts[1] == 0 && counts[0] > 0 && counts[2] > 0 && counts[3] > 0,
+            "{counts:?}"
+        );
+        drop(held);
+    }
+
+    #[test]
+    fn lb06_two_choices_are_drawn_with_replacement_and_the_first_keeps_a_tie() {
+        let (balancer, mut world) = (balancer(least(Choices::Sample(2), 1_000), &[1; 4]), World::new(3));
+        let _held = hold(&balancer.members()[0], 5);
+        for _ in 0..1_000 {
+            let mut draws = world.rng.clone();
+            let (first, second) = (draws.below(4), draws.below(4));
+            let expected = if first == 0 { second } else { first };
+            assert_eq!(world.pick(&balancer), expected);
+        }
+    }
+
+    #[test]
+    fn lb06_the_loaded_endpoint_is_picked_only_when_drawn_each_time() {
+        // With replacement: (1/4)^n of the picks, where without it there would be none.
+        for (choices, due) in [(2, 1.0 / 16.0), (3, 1.0 / 64.0)] {
+            let balancer = balancer(least(Choices::Sample(choices), 1_000), &[1; 4]);
+            let found = shares(&balancer, &[9, 0, 0, 0], 100_000);
+            assert!((found[0] - due).abs() < 0.005, "{choices} choices: {found:?}");
+        }
+    }
+
+    #[test]
+    fn lb01_a_slow_endpoint_gets_little() {
+        // 40 clients in virtual time: one endpoint takes 300 ms, three take 10 ms; a request ends at its due time.
+        for choices in [Choices::Sample(2), Choices::All] {
+            let (balancer, mut world) = (balancer(least(choices, 1_000), &[1; 4]), World::new(9));
+            let mut counts = [0u32; 4];
+            let mut running: VecDeque<(u64, u32)> = VecDeque::new();
+            for _ in 0..5_000 {
+                if running.len() == 40
+                    && let Some((at, (_, index))) =
+                        running.iter().copied().enumerate().min_by_key(|(_, run)| run.0)
+                {
+                    world.now_ms = running[at].0;
+                    running.remove(at);
+                    balancer.members()[index as usize].state.end();
+                }
+                let index = world.pick(&balancer);
+                balancer.members()[index as usize].state.begin();
+                counts[index as usize] += 1;
+                running.push_back((world.now_ms + if index == 3 { 300 } else { 10 }, index));
+            }
+            assert!(counts[3] < 500, "{choices:?}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn lb07_idle_endpoints_are_served_by_weight() {
+        let (few, mut world) = (balancer(least(Choices::Sample(2), 1_000), &[1, 3]), World::new(0));
+        assert_eq!(world.counts(&few, 100), [25, 75]);
+        let weights: Vec<u64> = (0..100).map(|number| 1 + number % 2 * 2).collect();
+        let (many, mut world) = (
+            balancer(least(Choices::Sample(2), 1_000), &weights),
+            World::new(0),
+        );
+        let counts = world.counts(&many, 20_000);
+        assert!(
+            counts
+                .iter()
+                .zip(&weights)
+                .all(|(count, weight)| u64::from(*count) == 100 * weight),
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn lb07_few_endpoints_follow_the_formula_exactly() {
+        for (weights, held, bias_milli) in [
+            (&[1u64, 3][..], &[0usize, 3][..], 1_000),
+            (&[1, 3], &[0, 8], 500),
+            (&[2, 1, 1], &[7, 0, 1], 2_000),
+            (&[1, 1, 1, 1], &[30, 24, 27, 19], 500),
+            (&[5, 4, 3, 2, 1, 6, 7, 8], &[0, 90, 5, 200, 1, 2, 3, 4], 1_000),
+            (&[1, 1_000_000], &[0, 999_999], 1_000),
+        ] {
+            check("few", weights, held, bias_milli, Choices::Sample(2), 0.006);
+        }
+    }
+
+    #[test]
+    fn lb07_all_choices_follow_the_formula_at_any_size() {
+        let weights: Vec<u64> = (0..50).map(|number| 1 + number % 3).collect();
+        let held: Vec<usize> = (0..50).map(|number| number % 20).collect();
+        check("all", &weights, &held, 1_000, Choices::All, 0.002);
+    }
+
+    #[test]
+    fn lb07_many_endpoints_come_close_to_the_formula() {
+        // Half of 100 endpoints hold one request more: their share is 1/3; four candidates give 0.336.
+        let balancer = balancer(least(Choices::Sample(2), 1_001), &[1; 100]);
+        let held: Vec<usize> = (0..100).map(|number| number % 2).collect();
+        let found: f64 = shares(&balancer, &held, 200_000).iter().skip(1).step_by(2).sum();
+        assert!((0.333..0.340).contains(&found), "{found}");
+
+        // Weights 1 to 4 and loads around 10, as on a busy backend: each share within 10 % of what it should be.
+        let weights: Vec<u64> = (0..40).map(|number| 1 + number % 4).collect();
+        let held: Vec<usize> = (0..40).map(|number| 8 + number * 7 % 5).collect();
+        let balancer = self::balancer(least(Choices::Sample(2), 1_000), &weights);
+        let due: Vec<f64> = weights
+            .iter()
+            .zip(&held)
+            .map(|(weight, held)| *weight as f64 / (held + 1) as f64)
+            .collect();
+        let sum: f64 = due.iter().sum();
+        for (found, due) in shares(&balancer, &held, 400_000).iter().zip(&due) {
+            assert!((found * sum / due - 1.0).abs() < 0.1, "{found} {}", due / sum);
+        }
+    }
+
+    #[test]
+    fn lb07_bias_zero_is_weighted_round_robin() {
+        let balancer = balancer(least(Choices::Sample(2), 0), &[5, 1, 1]);
+        let _held = hold(&balancer.members()[0], 50);
+        assert_eq!(World::new(0).counts(&balancer, 70), [50, 10, 10]);
+    }
+
+    #[test]
+    fn unavailable_and_tried_endpoints_are_passed_over() {
+        for (choices, weights) in [
+            (Choices::Sample(2), [1u64; 12]),
+            (Choices::All, [1; 12]),
+            (Choices::Sample(2), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            (Choices::All, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+        ] {
+            let (balancer, mut world) = (balancer(least(choices, 1_000), &weights), World::new(0));
+            balancer.members()[11].state.raise(Unavailable::Ejected);
+            world.tried = vec![0];
+            let counts = world.counts(&balancer, 2_000);
+            assert!(
+                (counts[0], counts[11]) == (0, 0) && counts[1..11].iter().all(|count| *count > 0),
+                "{counts:?}"
+            );
+            world.tried = (0..11).collect();
+            assert_eq!(world.try_pick(&balancer, None), Err(NoPick::AllTried));
+            balancer.members()[..11]
+                .iter()
+                .for_each(|member| member.state.raise(Unavailable::Ejected));
+            assert_eq!(world.try_pick(&balancer, None), Err(NoPick::Unavailable));
+        }
     }
 }

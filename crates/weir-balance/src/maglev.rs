@@ -246,37 +246,33 @@ mod tests {
 
     #[test]
     fn lb10_removing_an_endpoint_moves_little_else() {
-        let mut world = World::new(0);
-        let five = members(&[1; 5]);
-        let whole = Balancer::new(&spec(hashed()), five.clone());
-        let mut extras = Vec::new();
-        for removed in 0..5 {
-            let rest: Vec<Member> = five
-                .iter()
-                .enumerate()
-                .filter(|(at, _)| *at != removed)
-                .map(|(_, m)| m.clone())
-                .collect();
-            let rest = Balancer::new(&spec(hashed()), rest);
-            let (mut own, mut extra) = (0, 0);
-            for number in 0..100_000 {
-                let before = &five[world.pick_by(&whole, key(number)) as usize];
-                let after = &rest.members()[world.pick_by(&rest, key(number)) as usize];
-                match Arc::ptr_eq(&before.state, &after.state) {
-                    true => {}
-                    false if Arc::ptr_eq(&before.state, &five[removed].state) => own += 1,
-                    false => extra += 1,
+        // Measured: of 100,000 keys 66 to 101 besides the endpoint's own with 5 endpoints, 510 to 551 with 100.
+        for (endpoints, extra_max) in [(5, 200), (100, 1_000)] {
+            let mut world = World::new(0);
+            let all = members(&vec![1; endpoints]);
+            let whole = Balancer::new(&spec(hashed()), all.clone());
+            for removed in 0..5 {
+                let mut rest = all.clone();
+                let lost = rest.remove(removed);
+                let rest = Balancer::new(&spec(hashed()), rest);
+                let (mut own, mut extra) = (0u32, 0u32);
+                for number in 0..100_000 {
+                    let before = &all[world.pick_by(&whole, key(number)) as usize];
+                    let after = &rest.members()[world.pick_by(&rest, key(number)) as usize];
+                    own += u32::from(Arc::ptr_eq(&before.state, &lost.state));
+                    extra += u32::from(!Arc::ptr_eq(&before.state, &after.state));
                 }
+                extra -= own;
+                println!(
+                    "of {endpoints} endpoints one is removed: {own} keys of its own move, {extra} others"
+                );
+                assert!(
+                    own.abs_diff(100_000 / endpoints as u32) < 1_500,
+                    "{own} keys of its own"
+                );
+                assert!(extra < extra_max, "{extra} keys of others");
             }
-            assert!(
-                (18_500..=21_500).contains(&own),
-                "endpoint {removed}: {own} keys of its own"
-            );
-            extras.push(extra);
         }
-        // Measured: 2.6 to 3.1 % of the other endpoints' keys (2,091 to 2,518 of 100,000).
-        println!("moved besides the endpoint's own keys, of 100,000: {extras:?}");
-        assert!(extras.iter().all(|extra| *extra < 4_000), "{extras:?}");
     }
 
     #[test]

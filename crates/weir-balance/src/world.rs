@@ -1,11 +1,12 @@
 //! A small world for tests: endpoints 10.0.0.1:8080 and up, one cursor, one generator, a clock that stands still.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use weir_model::{Algorithm, BalanceSpec, Endpoint, EndpointAddress, EndpointCondition, Weight};
 
-use crate::{Balancer, EndpointState, Lease, Member, NoPick, Pick, Picked, Rng};
+use crate::{Balancer, EndpointState, KeyView, Lease, Member, NoPick, OverrideHosts, Pick, Picked, Rng};
 
 /// What a pick needs besides the balancer.
 pub(crate) struct World {
@@ -26,13 +27,22 @@ impl World {
     }
 
     pub(crate) fn try_pick(&mut self, balancer: &Balancer, key: Option<u64>) -> Result<Picked, NoPick> {
+        self.pick_for(balancer, key, None)
+    }
+
+    pub(crate) fn pick_for(
+        &mut self,
+        balancer: &Balancer,
+        key: Option<u64>,
+        override_hosts: Option<&OverrideHosts<'_>>,
+    ) -> Result<Picked, NoPick> {
         balancer.pick(&mut Pick {
             key,
             key_source: 0,
             cursor: &self.cursor,
             rng: &mut self.rng,
             now_ms: self.now_ms,
-            override_hosts: None,
+            override_hosts,
             tried: &self.tried,
         })
     }
@@ -93,4 +103,80 @@ pub(crate) fn hold(member: &Member, in_flight: usize) -> Vec<Lease<Arc<EndpointS
     (0..in_flight)
         .map(|_| Lease::new(Arc::clone(&member.state)))
         .collect()
+}
+
+/// A request as the key and the override see it.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) cookies: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            headers: Vec::new(),
+            cookies: Vec::new(),
+            query: Vec::new(),
+            client_ip: IpAddr::from([127, 0, 0, 1]),
+            peer: SocketAddr::from(([127, 0, 0, 1], 40_000)),
+            local: SocketAddr::from(([127, 0, 0, 1], 8_080)),
+        }
+    }
+}
+
+impl Request {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn cookie(mut self, name: &str, value: &str) -> Self {
+        self.cookies.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
+        self.query.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+impl KeyView for Request {
+    fn header_values<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
+        self.headers
+            .iter()
+            .filter(|(field, _)| field == name)
+            .for_each(|(_, value)| each(value.as_bytes()));
+    }
+
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        self.cookies
+            .iter()
+            .find(|(cookie, _)| cookie == name)
+            .map(|(_, value)| value.as_bytes())
+    }
+
+    fn query_parameter(&self, name: &str) -> Option<&[u8]> {
+        self.query
+            .iter()
+            .find(|(parameter, _)| parameter == name)
+            .map(|(_, value)| value.as_bytes())
+    }
+
+    fn client_ip(&self) -> IpAddr {
+        self.client_ip
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.local
+    }
 }
