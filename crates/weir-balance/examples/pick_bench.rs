@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use weir_balance::{
@@ -36,6 +36,12 @@ fn main() -> io::Result<()> {
         let costs = SIZES.map(|size| pick_cost_ns(&spec, size, weighted));
         report(&mut out, json, name, &costs)?;
     }
+    report(
+        &mut out,
+        json,
+        "round robin, two threads on one cursor",
+        &SIZES.map(contended_cost_ns),
+    )?;
     report(
         &mut out,
         json,
@@ -200,6 +206,40 @@ fn pick_cost_ns(spec: &BalanceSpec, size: usize, weighted: bool) -> f64 {
             tried: &[],
         };
         let _ = black_box(balancer.pick(&mut pick));
+    })
+}
+
+/// As [`pick_cost_ns`], while another thread picks from the same balancer with the same cursor.
+fn contended_cost_ns(size: usize) -> f64 {
+    let spec = BalanceSpec {
+        algorithm: Algorithm::RoundRobin,
+        ..BalanceSpec::default()
+    };
+    let balancer = Balancer::new(&spec, members(size, false));
+    let (cursor, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let pick = |rng: &mut Rng| {
+        let mut pick = Pick {
+            key: None,
+            key_source: 0,
+            cursor: &cursor,
+            rng,
+            now_ms: 0,
+            override_hosts: None,
+            tried: &[],
+        };
+        let _ = black_box(balancer.pick(&mut pick));
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut rng = Rng::from_seed(1);
+            while !stop.load(Relaxed) {
+                pick(&mut rng);
+            }
+        });
+        let mut rng = Rng::from_seed(2);
+        let cost_ns = median_ns(|_| pick(&mut rng));
+        stop.store(true, Relaxed);
+        cost_ns
     })
 }
 

@@ -1,30 +1,19 @@
 //! The balancer of a backend under one specification.
 
-use std::sync::Arc;
-
 use weir_model::{
     Algorithm, BalanceSpec, ConsistentHash, Endpoint, EndpointCondition, HashSource, MissingKey, Weight,
 };
 
-use crate::endpoint::EndpointState;
+use crate::by_address::ByAddress;
+use crate::endpoint::Member;
 use crate::least_request::LeastRequest;
 use crate::maglev::Maglev;
-use crate::override_host::ByAddress;
 use crate::pick::{NoPick, Pick, PickReason, Picked};
 use crate::random::{self, Draw};
 use crate::ready::Ready;
 use crate::round_robin;
 use crate::schedule::Schedule;
 use crate::slow_start::Ramp;
-
-/// An endpoint of a backend with its live state.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// As configured.
-    pub endpoint: Endpoint,
-    /// Shared with every other balancer that knows the endpoint.
-    pub state: Arc<EndpointState>,
-}
 
 /// Picks endpoints. Immutable: a change of endpoints makes another one; shared by `Arc` between workers, and
 /// between rules that have an equal specification and the same backend (a Maglev table takes 128 KiB).

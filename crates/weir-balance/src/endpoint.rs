@@ -1,7 +1,19 @@
 //! The live state of an endpoint: one cache line of relaxed atomics that all workers share.
 
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use weir_model::Endpoint;
+
+/// An endpoint of a backend with its live state.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// As configured.
+    pub endpoint: Endpoint,
+    /// Shared with every other balancer that knows the endpoint.
+    pub state: Arc<EndpointState>,
+}
 
 /// Load and availability of one endpoint. Outlives reloads; held as `Arc<EndpointState>`.
 ///
@@ -142,8 +154,6 @@ impl<H: Deref<Target = EndpointState>> Drop for Lease<H> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]

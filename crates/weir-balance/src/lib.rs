@@ -5,6 +5,7 @@
 //! relaxed atomics (an endpoint's load, a rotation's cursor), so a pick takes no lock and allocates nothing.
 
 mod balancer;
+mod by_address;
 mod cookie;
 mod endpoint;
 mod key;
@@ -24,9 +25,9 @@ mod split;
 #[cfg(test)]
 mod world;
 
-pub use balancer::{Balancer, Member};
+pub use balancer::Balancer;
 pub use cookie::{CookieValue, write_set_cookie};
-pub use endpoint::{EndpointState, Lease, Unavailable};
+pub use endpoint::{EndpointState, Lease, Member, Unavailable};
 pub use key::{HashKey, KeyView, hash_key, request_key};
 pub use override_host::OverrideHosts;
 pub use pick::{NoPick, Pick, PickReason, Picked};

@@ -1,17 +1,13 @@
 //! Endpoint override: the request names its endpoint in a header, `IP:PORT[,IP:PORT...]`, IPv6 in brackets.
 //!
-//! A name is only ever looked up among the endpoints that the rule has anyway, so that no request can make weir
-//! connect to somewhere else (row EO07).
+//! A name is only ever looked up among the endpoints that the rule has anyway ([`crate::Balancer`]), so that no
+//! request can make weir connect to somewhere else (row EO07).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use weir_model::{EndpointAddress, EndpointOverride};
+use weir_model::EndpointOverride;
 
-use crate::balancer::Member;
 use crate::key::KeyView;
-use crate::ready::Ready;
 
 /// Headers that may name an endpoint (Envoy Gateway `endpointOverride.extractFrom`).
 const HEADERS_MAX: usize = 10;
@@ -58,45 +54,9 @@ impl<'a> OverrideHosts<'a> {
     }
 }
 
-/// Endpoints by address. Built only for rules with an override.
-#[derive(Debug)]
-pub(crate) struct ByAddress {
-    // The names come from configuration and only lookups from the network, so a fixed hash seed is harmless.
-    positions: HashMap<(IpAddr, u16), u32, BuildHasherDefault<DefaultHasher>>,
-    pub(crate) strict: bool,
-}
-
-impl ByAddress {
-    pub(crate) fn new(spec: &EndpointOverride, members: &[Member], ready: &Ready) -> Self {
-        let mut positions = HashMap::default();
-        for position in 0..ready.len() {
-            if let EndpointAddress::Tcp(address) = &members[ready.index(position) as usize].endpoint.address {
-                positions.entry(name(*address)).or_insert(position);
-            }
-        }
-        Self {
-            positions,
-            strict: spec.strict,
-        }
-    }
-
-    /// The position of the first endpoint named that may serve this try (row EO04).
-    pub(crate) fn find(&self, hosts: &OverrideHosts<'_>, ready: &Ready, tried: &[u32]) -> Option<u32> {
-        hosts
-            .addresses()
-            .filter_map(|address| self.positions.get(&name(address)).copied())
-            .find(|position| ready.is_usable(*position, tried))
-    }
-}
-
-/// An IPv4-mapped address names the IPv4 endpoint.
-fn name(address: SocketAddr) -> (IpAddr, u16) {
-    (address.ip().to_canonical(), address.port())
-}
-
 #[cfg(test)]
 mod tests {
-    use weir_model::{Algorithm, BalanceSpec, Cidr, EndpointCondition};
+    use weir_model::{Algorithm, BalanceSpec, Cidr, EndpointAddress, EndpointCondition};
 
     use super::*;
     use crate::world::{Request, World, members, spec};

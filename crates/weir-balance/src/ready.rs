@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::balancer::Member;
-use crate::endpoint::EndpointState;
+use crate::endpoint::{EndpointState, Member};
 use crate::pick::Pick;
 use crate::slow_start::Ramp;
 
