@@ -1,17 +1,17 @@
 //! Heads of requests and responses (RFC 9112 2 to 5): the one representation of a header section in weir.
 //!
 //! [`RequestHead`] and [`ResponseHead`] are reusable objects. `parse` looks at the bytes from the start of a
-//! message and either fills the object with offsets into them or asks for more. Each byte is scanned once for
-//! the end of the head however slowly it comes; the field parser runs once, on the complete head.
+//! message and either fills the object with offsets into them or asks for more. The parser runs on the first
+//! bytes, which mostly are the whole head, and if not then once more on the complete head; in between each byte is
+//! scanned once for the end, however slowly the bytes come.
 //!
-//! `httparse` is the engine. It takes bare LF, several empty lines, any high byte in a target and `#`; the scan
-//! and the checks here do not.
+//! `httparse` is the engine. It takes bare LF, several empty lines, any high byte in a target and `#`. What
+//! follows it accounts for every byte between the pieces that it has found, and refuses the rest.
 
 use std::mem::MaybeUninit;
 
 use crate::target::Target;
-use crate::token::is_token_byte;
-use crate::{Fields, Method, Span, Version};
+use crate::{Fields, HeadError, Method, Span, Version};
 
 mod scan;
 
@@ -43,83 +43,6 @@ pub enum Progress {
     /// No; call again with the same bytes and more.
     Partial,
 }
-
-/// Why a head was refused. Each is the sender's fault and final for its connection: where the next message
-/// begins is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum HeadError {
-    /// CR or LF that is not part of a CR LF, or too many empty lines before a request (RFC 9112 2.2).
-    LineEnding,
-    /// Not exactly `method SP target SP version` (RFC 9112 3).
-    RequestLine,
-    /// Not exactly `version SP status SP reason`, or a status outside 100 to 599 (RFC 9112 4).
-    StatusLine,
-    /// A target of no known form, with bytes that no target may have, or of a form that the method may not
-    /// have (RFC 9112 3.2).
-    Target,
-    /// A target over the limit.
-    TargetTooLong,
-    /// Something in the place of the version that is not one (RFC 9112 2.3).
-    Version,
-    /// A version of HTTP that this codec does not speak.
-    VersionUnsupported,
-    /// A field name that is no token, space before the colon, or a folded line (RFC 9112 5.1, 5.2).
-    FieldName,
-    /// A control byte in a field value (RFC 9110 5.5).
-    FieldValue,
-    /// One field over the limit.
-    FieldTooLarge,
-    /// More fields than the limit.
-    TooManyFields,
-    /// The whole head over the limit.
-    HeadTooLarge,
-}
-
-impl HeadError {
-    /// The status to answer a request with. For a response head it is always 502.
-    #[must_use]
-    pub fn status(self) -> u16 {
-        match self {
-            Self::LineEnding
-            | Self::RequestLine
-            | Self::StatusLine
-            | Self::Target
-            | Self::Version
-            | Self::FieldName
-            | Self::FieldValue => 400,
-            Self::TargetTooLong => 414,
-            Self::FieldTooLarge | Self::TooManyFields | Self::HeadTooLarge => 431,
-            Self::VersionUnsupported => 505,
-        }
-    }
-
-    /// A stable word for logs and metrics.
-    #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::LineEnding => "line_ending",
-            Self::RequestLine => "request_line",
-            Self::StatusLine => "status_line",
-            Self::Target => "target",
-            Self::TargetTooLong => "target_too_long",
-            Self::Version => "version",
-            Self::VersionUnsupported => "version_unsupported",
-            Self::FieldName => "field_name",
-            Self::FieldValue => "field_value",
-            Self::FieldTooLarge => "field_too_large",
-            Self::TooManyFields => "too_many_fields",
-            Self::HeadTooLarge => "head_too_large",
-        }
-    }
-}
-
-impl std::fmt::Display for HeadError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "the message head is refused: {}", self.reason())
-    }
-}
-
-impl std::error::Error for HeadError {}
 
 /// The head of a request. Offsets are from the start of the slice that was given to `parse`.
 #[derive(Clone, Debug)]
@@ -161,23 +84,17 @@ impl RequestHead {
     /// After `Partial` the next call must bring the same bytes and more. After `Complete` or an error the next
     /// call begins a new head.
     pub fn parse(&mut self, bytes: &[u8]) -> Result<Progress, HeadError> {
-        if !self.scan.is_begun() {
-            self.clear();
+        if self.scan.is_begun() {
+            return self.resume(bytes);
         }
-        let end = match self.scan.request_end(bytes, &self.limits) {
-            Ok(Some(end)) => end,
-            Ok(None) => return Ok(Progress::Partial),
-            Err(error) => {
-                self.clear();
-                return Err(error);
-            }
-        };
-        let scan = std::mem::take(&mut self.scan);
-        let outcome = self.fill(&bytes[..end], &scan);
-        if outcome.is_err() {
-            self.clear();
+        self.clear();
+        let start = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+        // Most heads are complete at first sight: then nothing but the parser looks at all bytes.
+        match self.fill(bytes, start) {
+            Ok(true) => Ok(Progress::Complete),
+            Ok(false) => self.resume(bytes),
+            Err(error) => Err(self.refuse(error, bytes)),
         }
-        outcome.map(|()| Progress::Complete)
     }
 
     /// Forgets everything, also a head that has begun.
@@ -191,34 +108,75 @@ impl RequestHead {
         self.version = Version::Http11;
     }
 
-    fn fill(&mut self, head: &[u8], scan: &Scan) -> Result<(), HeadError> {
+    /// Goes on looking for the end of a head that was not complete before, and parses it once it is there.
+    #[inline(never)]
+    fn resume(&mut self, bytes: &[u8]) -> Result<Progress, HeadError> {
+        let outcome = match self.scan.request_end(bytes, &self.limits) {
+            Ok(None) => return Ok(Progress::Partial),
+            Ok(Some(end)) => self.fill(&bytes[..end], self.scan.start),
+            Err(error) => {
+                self.clear();
+                return Err(error);
+            }
+        };
+        match outcome {
+            Ok(true) => {
+                self.scan = Scan::default();
+                Ok(Progress::Complete)
+            }
+            // The scan has seen an empty line where the parser sees none.
+            Ok(false) => Err(self.refuse(HeadError::LineEnding, bytes)),
+            Err(error) => Err(self.refuse(error, bytes)),
+        }
+    }
+
+    /// Says as exactly as can be told what is wrong, and forgets the head.
+    #[cold]
+    fn refuse(&mut self, error: HeadError, bytes: &[u8]) -> HeadError {
+        self.clear();
+        let mut scan = Scan::default();
+        match scan.request_end(bytes, &self.limits) {
+            Err(scanned) => scanned,
+            Ok(_) if error == HeadError::RequestLine => scan.request_line_problem(bytes, &self.limits),
+            Ok(_) => error,
+        }
+    }
+
+    /// `false` when the head is not complete. On an error the object may be half filled.
+    #[inline]
+    fn fill(&mut self, bytes: &[u8], start: usize) -> Result<bool, HeadError> {
         let mut storage = [MaybeUninit::uninit(); FIELDS_CEILING];
         let room = self.limits.fields.min(FIELDS_CEILING);
         let mut parsed = httparse::Request::new(&mut []);
-        let start = scan.start;
-        let status = parsed
-            .parse_with_uninit_headers(&head[start..], &mut storage[..room])
-            .map_err(|error| self.refine(error, &head[start..scan.first_line_end]))?;
+        let length = match parsed.parse_with_uninit_headers(&bytes[start..], &mut storage[..room]) {
+            Ok(httparse::Status::Complete(length)) => start + length,
+            Ok(httparse::Status::Partial) => return Ok(false),
+            Err(error) => return Err(parser_problem(error, HeadError::RequestLine)),
+        };
         let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
             return Err(HeadError::RequestLine);
         };
-        // RFC 9112 3: one SP on each side of the target, and nothing else in the line.
-        let target_start = start + method.len() + 1;
-        let target_end = target_start + target.len();
-        if target_end + " HTTP/1.1\r\n".len() != scan.first_line_end || method.len() > METHOD_BYTES {
-            return Err(HeadError::RequestLine);
-        }
         if target.len() > self.limits.target_bytes {
             return Err(HeadError::TargetTooLong);
         }
-        let is_end_agreed = status == httparse::Status::Complete(head.len() - start);
-        if !is_end_agreed || parsed.headers.len() + 2 != scan.lines {
+        if length > self.limits.head_bytes {
+            return Err(HeadError::HeadTooLarge);
+        }
+        // RFC 9112 3: one SP on each side of the target, and nothing else in the line.
+        let target_start = start + method.len() + 1;
+        let target_end = target_start + target.len();
+        let line_end = target_end + " HTTP/1.1\r\n".len();
+        let is_line_whole = bytes.get(line_end - 2..line_end) == Some(b"\r\n");
+        if !is_line_whole || is_elsewhere(method, bytes, start) || is_elsewhere(target, bytes, target_start) {
             return Err(HeadError::LineEnding);
+        }
+        if method.len() > METHOD_BYTES {
+            return Err(HeadError::RequestLine);
         }
         if has_bad_target_byte(target.as_bytes()) {
             return Err(HeadError::Target);
         }
-        self.method = Method::parse(method.as_bytes(), Span::new(start, start + method.len()));
+        self.method = Method::parse(method.as_bytes(), Span::new(start, target_start - 1));
         self.target = Span::new(target_start, target_end);
         self.form = Target::parse(self.method, target.as_bytes(), target_start).ok_or(HeadError::Target)?;
         self.version = if minor == 0 {
@@ -226,25 +184,14 @@ impl RequestHead {
         } else {
             Version::Http11
         };
-        self.length = head.len();
-        if self
-            .fields
-            .fill(head, parsed.headers, head.len() - 2, self.limits.field_bytes)
-        {
-            Ok(())
-        } else {
-            Err(HeadError::FieldTooLarge)
-        }
-    }
-
-    #[cold]
-    fn refine(&self, error: httparse::Error, line: &[u8]) -> HeadError {
-        match error {
-            httparse::Error::Token | httparse::Error::Version | httparse::Error::Status => {
-                scan::request_line_problem(line, &self.limits)
-            }
-            other => field_problem(other),
-        }
+        self.length = length;
+        self.fields.fill(
+            &bytes[..length],
+            line_end,
+            parsed.headers,
+            self.limits.field_bytes,
+        )?;
+        Ok(true)
     }
 }
 
@@ -282,23 +229,15 @@ impl ResponseHead {
 
     /// Parses the head at the start of `bytes`; the same contract as [`RequestHead::parse`].
     pub fn parse(&mut self, bytes: &[u8]) -> Result<Progress, HeadError> {
-        if !self.scan.is_begun() {
-            self.clear();
+        if self.scan.is_begun() {
+            return self.resume(bytes);
         }
-        let end = match self.scan.response_end(bytes, &self.limits) {
-            Ok(Some(end)) => end,
-            Ok(None) => return Ok(Progress::Partial),
-            Err(error) => {
-                self.clear();
-                return Err(error);
-            }
-        };
-        let scan = std::mem::take(&mut self.scan);
-        let outcome = self.fill(&bytes[..end], &scan);
-        if outcome.is_err() {
-            self.clear();
+        self.clear();
+        match self.fill(bytes) {
+            Ok(true) => Ok(Progress::Complete),
+            Ok(false) => self.resume(bytes),
+            Err(error) => Err(self.refuse(error, bytes)),
         }
-        outcome.map(|()| Progress::Complete)
     }
 
     /// Forgets everything, also a head that has begun.
@@ -311,26 +250,62 @@ impl ResponseHead {
         self.version = Version::Http11;
     }
 
-    fn fill(&mut self, head: &[u8], scan: &Scan) -> Result<(), HeadError> {
+    #[inline(never)]
+    fn resume(&mut self, bytes: &[u8]) -> Result<Progress, HeadError> {
+        let outcome = match self.scan.response_end(bytes, &self.limits) {
+            Ok(None) => return Ok(Progress::Partial),
+            Ok(Some(end)) => self.fill(&bytes[..end]),
+            Err(error) => {
+                self.clear();
+                return Err(error);
+            }
+        };
+        match outcome {
+            Ok(true) => {
+                self.scan = Scan::default();
+                Ok(Progress::Complete)
+            }
+            Ok(false) => Err(self.refuse(HeadError::LineEnding, bytes)),
+            Err(error) => Err(self.refuse(error, bytes)),
+        }
+    }
+
+    #[cold]
+    fn refuse(&mut self, error: HeadError, bytes: &[u8]) -> HeadError {
+        self.clear();
+        match Scan::default().response_end(bytes, &self.limits) {
+            Err(scanned) => scanned,
+            Ok(_) if error == HeadError::StatusLine => scan::status_line_problem(bytes),
+            Ok(_) => error,
+        }
+    }
+
+    /// `false` when the head is not complete. On an error the object may be half filled.
+    #[inline]
+    fn fill(&mut self, bytes: &[u8]) -> Result<bool, HeadError> {
         let mut storage = [MaybeUninit::uninit(); FIELDS_CEILING];
         let room = self.limits.fields.min(FIELDS_CEILING);
         let mut parsed = httparse::Response::new(&mut []);
-        let status = httparse::ParserConfig::default()
-            .parse_response_with_uninit_headers(&mut parsed, head, &mut storage[..room])
-            .map_err(|error| match error {
-                httparse::Error::Version => scan::version_problem(head.get(..8).unwrap_or_default()),
-                httparse::Error::Token | httparse::Error::Status => HeadError::StatusLine,
-                other => field_problem(other),
-            })?;
+        let config = httparse::ParserConfig::default();
+        let outcome = config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut storage[..room]);
+        let length = match outcome {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return Ok(false),
+            Err(error) => return Err(parser_problem(error, HeadError::StatusLine)),
+        };
         let (Some(minor), Some(code), Some(reason)) = (parsed.version, parsed.code, parsed.reason) else {
             return Err(HeadError::StatusLine);
         };
-        if status != httparse::Status::Complete(head.len()) || parsed.headers.len() + 2 != scan.lines {
-            return Err(HeadError::LineEnding);
+        if length > self.limits.head_bytes {
+            return Err(HeadError::HeadTooLarge);
         }
         // RFC 9110 15: a status is a number from 100 to 599.
-        if !(100..=599).contains(&code) {
+        if !(100..=599).contains(&code) || !bytes.starts_with(b"HTTP/1.") {
             return Err(HeadError::StatusLine);
+        }
+        let line_end = memchr::memchr(b'\n', bytes).map_or(0, |line_feed| line_feed + 1);
+        if !bytes[..line_end].ends_with(b"\r\n") {
+            return Err(HeadError::LineEnding);
         }
         self.version = if minor == 0 {
             Version::Http10
@@ -343,15 +318,14 @@ impl ResponseHead {
             "" => Span::default(),
             _ => Span::new(reason_start, reason_start + reason.len()),
         };
-        self.length = head.len();
-        if self
-            .fields
-            .fill(head, parsed.headers, head.len() - 2, self.limits.field_bytes)
-        {
-            Ok(())
-        } else {
-            Err(HeadError::FieldTooLarge)
-        }
+        self.length = length;
+        self.fields.fill(
+            &bytes[..length],
+            line_end,
+            parsed.headers,
+            self.limits.field_bytes,
+        )?;
+        Ok(true)
     }
 }
 
@@ -364,20 +338,22 @@ fn has_bad_target_byte(target: &[u8]) -> bool {
     })
 }
 
+/// Is `part` not the piece of `bytes` that begins at `start`?
+#[inline]
+fn is_elsewhere(part: &str, bytes: &[u8], start: usize) -> bool {
+    part.as_ptr() as usize != bytes.as_ptr() as usize + start
+}
+
+/// What the parser's complaint means; `first_line` when it is about the first line.
 #[cold]
-pub(crate) fn field_problem(error: httparse::Error) -> HeadError {
+pub(crate) fn parser_problem(error: httparse::Error, first_line: HeadError) -> HeadError {
     match error {
         httparse::Error::HeaderName => HeadError::FieldName,
         httparse::Error::HeaderValue => HeadError::FieldValue,
         httparse::Error::TooManyHeaders => HeadError::TooManyFields,
         httparse::Error::NewLine => HeadError::LineEnding,
-        httparse::Error::Token | httparse::Error::Status | httparse::Error::Version => HeadError::RequestLine,
+        httparse::Error::Token | httparse::Error::Status | httparse::Error::Version => first_line,
     }
-}
-
-#[inline]
-fn is_first_byte(byte: u8) -> bool {
-    is_token_byte(byte)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod forwarded;
 pub mod framing;
 pub mod h1;
 pub mod head;
+mod head_error;
 pub mod host;
 pub mod known;
 pub mod method;
@@ -31,7 +32,8 @@ pub mod upgrade;
 
 pub use fields::{Field, Fields};
 pub use framing::BodyLength;
-pub use head::{HeadError, HeadLimits, Progress, RequestHead, ResponseHead};
+pub use head::{HeadLimits, Progress, RequestHead, ResponseHead};
+pub use head_error::HeadError;
 pub use known::{Known, KnownSet};
 pub use method::{Method, Version};
 pub use span::Span;

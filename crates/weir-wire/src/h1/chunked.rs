@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::head::{FIELDS_CEILING, field_problem};
+use crate::head::{FIELDS_CEILING, parser_problem};
 use crate::{Fields, HeadError, HeadLimits};
 
 /// Ends a chunked body without trailers.
@@ -353,13 +353,9 @@ fn parse_fields(bytes: &[u8], room: usize, field_bytes: usize, fields: &mut Fiel
     let parsed = match httparse::parse_headers(bytes, &mut storage[..room]) {
         Ok(httparse::Status::Complete((end, parsed))) if end == bytes.len() => parsed,
         Ok(_) => return Err(HeadError::LineEnding),
-        Err(error) => return Err(field_problem(error)),
+        Err(error) => return Err(parser_problem(error, HeadError::FieldName)),
     };
-    if fields.fill(bytes, parsed, bytes.len() - 2, field_bytes) {
-        Ok(())
-    } else {
-        Err(HeadError::FieldTooLarge)
-    }
+    fields.fill(bytes, 0, parsed, field_bytes)
 }
 
 #[inline]

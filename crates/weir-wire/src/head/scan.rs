@@ -1,6 +1,8 @@
 //! Finding the end of a head while it arrives, each byte looked at once.
 
-use super::{HeadError, HeadLimits, METHOD_BYTES, is_first_byte};
+use super::{HeadLimits, METHOD_BYTES};
+use crate::HeadError;
+use crate::token::{is_token, is_token_byte};
 
 /// How far the search for the empty line has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -8,9 +10,7 @@ pub(super) struct Scan {
     /// Offset of the start line: 2 after an empty line, else 0.
     pub(super) start: usize,
     /// Offset behind the start line; 0 while it has not ended.
-    pub(super) first_line_end: usize,
-    /// Lines ended so far, from the start line on and with the empty one.
-    pub(super) lines: usize,
+    first_line_end: usize,
     line_start: usize,
     scanned: usize,
 }
@@ -42,7 +42,7 @@ impl Scan {
             }
         }
         if let Some(&first) = bytes.get(self.start)
-            && !is_first_byte(first)
+            && !is_token_byte(first)
         {
             let is_line_end = first == b'\r' || first == b'\n';
             return Err(if is_line_end {
@@ -90,8 +90,7 @@ impl Scan {
             if position == 0 || bytes[position - 1] != b'\r' {
                 return Err(HeadError::LineEnding);
             }
-            self.lines += 1;
-            if self.lines == 1 {
+            if self.first_line_end == 0 {
                 self.first_line_end = position + 1;
             } else if position == self.line_start + 1 {
                 return Ok(Some(position + 1));
@@ -119,6 +118,37 @@ impl Scan {
         Ok(())
     }
 
+    /// What is wrong with a request line that the parser refused.
+    #[cold]
+    pub(super) fn request_line_problem(&self, bytes: &[u8], limits: &HeadLimits) -> HeadError {
+        let line_end = if self.first_line_end == 0 {
+            bytes.len()
+        } else {
+            self.first_line_end
+        };
+        let line = &bytes[self.start..line_end];
+        let line = line.strip_suffix(b"\r\n").unwrap_or(line);
+        if line.contains(&b'\r') {
+            return HeadError::LineEnding;
+        }
+        let mut parts = line.split(|&byte| byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return HeadError::RequestLine;
+        };
+        if !is_token(method) || method.len() > METHOD_BYTES {
+            return HeadError::RequestLine;
+        }
+        if target.len() > limits.target_bytes {
+            return HeadError::TargetTooLong;
+        }
+        if target.is_empty() || super::has_bad_target_byte(target) {
+            return HeadError::Target;
+        }
+        version_problem(version)
+    }
+
     /// Which limit a head that is too large breaks first: a long target is told as such.
     #[cold]
     fn too_large(&self, bytes: &[u8], limits: &HeadLimits) -> HeadError {
@@ -137,32 +167,19 @@ impl Scan {
     }
 }
 
-/// What is wrong with a request line that the parser refused; `line` has its CR LF.
+/// What is wrong with a status line that the parser refused.
 #[cold]
-pub(super) fn request_line_problem(line: &[u8], limits: &HeadLimits) -> HeadError {
-    let line = line.strip_suffix(b"\r\n").unwrap_or(line);
-    if line.contains(&b'\r') {
-        return HeadError::LineEnding;
-    }
-    let parts: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
-    let [method, target, version] = parts[..] else {
-        return HeadError::RequestLine;
-    };
-    if !crate::token::is_token(method) || method.len() > METHOD_BYTES {
-        return HeadError::RequestLine;
-    }
-    if target.len() > limits.target_bytes {
-        return HeadError::TargetTooLong;
-    }
-    if target.is_empty() || super::has_bad_target_byte(target) {
-        return HeadError::Target;
+pub(super) fn status_line_problem(bytes: &[u8]) -> HeadError {
+    let version = bytes.get(..8).unwrap_or(bytes);
+    if version.starts_with(b"HTTP/1.0") || version.starts_with(b"HTTP/1.1") {
+        return HeadError::StatusLine;
     }
     version_problem(version)
 }
 
 /// RFC 9112 2.3: `HTTP/` DIGIT `.` DIGIT, and case matters. A version that reads as one is answered 505.
 #[cold]
-pub(super) fn version_problem(version: &[u8]) -> HeadError {
+fn version_problem(version: &[u8]) -> HeadError {
     match version {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
