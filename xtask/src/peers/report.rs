@@ -277,9 +277,11 @@ fn rounds_text(connections: u32, rounds: &[(Peer, Rounds)]) -> String {
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     format!(
         "{connections} connections: medians of the rounds; ratios are medians of the rounds' ratios (smallest to largest)\n\
-         at most {:.0} % of the machine went to other programs in a round, {:.0} % to the hypervisor\n\n{}",
+         at most {:.0} % of the machine went to other programs in a round, {:.0} % to the hypervisor; \
+         {} measurements were disturbed and made again\n\n{}",
         most(|rounds| &rounds.other_percent),
         most(|rounds| &rounds.stolen_percent),
+        rounds.iter().map(|(_, rounds)| rounds.repeated).sum::<u32>(),
         table::text(&header, &rows)
     )
 }
