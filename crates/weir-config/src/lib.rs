@@ -10,6 +10,7 @@
 
 pub mod nearest;
 pub mod resource;
+pub mod source;
 pub mod status;
 pub mod translate;
 pub mod yaml;

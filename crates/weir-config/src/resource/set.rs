@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use weir_model::{ObjectName, Origin, Problem};
 
-use super::{Decoded, Placed, Reader};
+use super::{Decoded, Placed, Reader, Resource};
 use crate::yaml::{Finding, sections};
 
 /// What the files say: the input of translation.
@@ -44,6 +44,17 @@ impl Assembly {
     /// Adds a document that starts on line `first_line` of `file`. Of objects that are defined twice, the first
     /// one counts.
     pub fn add(&mut self, file: &Arc<str>, first_line: u32, document: &Decoded) {
+        self.add_or_replace(file, first_line, document, |_| None);
+    }
+
+    /// Adds a document, with other versions of its objects where `replace` has one.
+    pub fn add_or_replace(
+        &mut self,
+        file: &Arc<str>,
+        first_line: u32,
+        document: &Decoded,
+        mut replace: impl FnMut(&Resource) -> Option<Placed>,
+    ) {
         for (finding, object) in &document.findings {
             let line = if finding.span.line == 0 {
                 0
@@ -65,7 +76,7 @@ impl Assembly {
             match self.places.entry(resource.object.clone()) {
                 Entry::Vacant(vacant) => {
                     vacant.insert(self.set.objects.len());
-                    self.set.objects.push(placed);
+                    self.set.objects.push(replace(resource).unwrap_or(placed));
                 }
                 Entry::Occupied(occupied) => {
                     let first = &self.set.objects[*occupied.get()];

@@ -20,11 +20,10 @@ pub fn sections(text: &str) -> Vec<Section<'_>> {
     let mut found = Vec::new();
     let mut open = Open::default();
     let mut line_start = 0;
-    let mut line = 1;
     let ends = memchr_iter(b'\n', text.as_bytes())
         .map(|end| end + 1)
         .chain([text.len()]);
-    for line_end in ends {
+    for (line, line_end) in (1..).zip(ends) {
         let content = &text.as_bytes()[line_start..line_end];
         match marker(content) {
             Some(Marker::Start) => {
@@ -52,7 +51,6 @@ pub fn sections(text: &str) -> Vec<Section<'_>> {
             None => open.has_content |= is_content(content),
         }
         line_start = line_end;
-        line += 1;
     }
     if open.has_content {
         found.push(open.section(text, text.len()));

@@ -1,0 +1,79 @@
+//! What a reload changed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use weir_model::ObjectName;
+
+use crate::resource::{Placed, ResourceSet};
+
+/// The difference between two loads, by object. Objects that only moved inside their files did not change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Objects that were not there before.
+    pub added: usize,
+    /// Objects that are written differently.
+    pub changed: usize,
+    /// Objects that are gone.
+    pub removed: usize,
+    /// The kinds of all of these.
+    pub kinds: BTreeSet<Arc<str>>,
+    /// The problems are different, or the places where objects are written.
+    pub places: bool,
+}
+
+impl Change {
+    /// Whether everything is as before, so that nothing need be translated or told.
+    pub fn is_nothing(&self) -> bool {
+        self.kinds.is_empty() && !self.places
+    }
+
+    /// Whether only endpoints changed (EndpointSlices and Endpoints): routes, policies and listeners are the
+    /// same allocations as before.
+    pub fn only_endpoints(&self) -> bool {
+        !self.kinds.is_empty()
+            && self
+                .kinds
+                .iter()
+                .all(|kind| matches!(&**kind, "EndpointSlice" | "Endpoints"))
+    }
+
+    /// Compares two sets.
+    pub(super) fn between(before: &ResourceSet, after: &ResourceSet) -> Self {
+        let mut change = Self {
+            places: before.problems != after.problems,
+            ..Self::default()
+        };
+        // Nearly always the objects are the same ones in the same order.
+        let same = |(left, right): &(&Placed, &Placed)| Arc::ptr_eq(&left.resource, &right.resource);
+        let zipped = || before.objects.iter().zip(&after.objects);
+        let start = zipped().take_while(same).count();
+        change.places |= zipped().take(start).any(|(left, right)| is_moved(left, right));
+        let mut old: HashMap<&ObjectName, &Placed> = before.objects[start..]
+            .iter()
+            .map(|placed| (&placed.resource.object, placed))
+            .collect();
+        for placed in &after.objects[start..] {
+            match old.remove(&placed.resource.object) {
+                None => {
+                    change.added += 1;
+                    change.kinds.insert(placed.resource.object.kind.clone());
+                }
+                Some(former) if Arc::ptr_eq(&former.resource, &placed.resource) => {
+                    change.places |= is_moved(former, placed);
+                }
+                Some(_) => {
+                    change.changed += 1;
+                    change.kinds.insert(placed.resource.object.kind.clone());
+                }
+            }
+        }
+        change.removed = old.len();
+        change.kinds.extend(old.keys().map(|object| object.kind.clone()));
+        change
+    }
+}
+
+fn is_moved(left: &Placed, right: &Placed) -> bool {
+    left.first_line != right.first_line || left.file != right.file
+}
