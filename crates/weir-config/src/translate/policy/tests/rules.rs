@@ -4,8 +4,8 @@ use weir_model::{
     Algorithm, BalanceSpec, Choices, HashSource, LeastRequest, MissingKey, ObjectName, Severity,
 };
 
-use super::merge::merged;
-use super::spec::settings;
+use super::super::merge::merged;
+use super::super::spec::settings;
 use crate::resource::MergeType;
 use crate::resource::decode::Decoder;
 use crate::yaml::{Node, Parser};

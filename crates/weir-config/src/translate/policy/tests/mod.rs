@@ -1,0 +1,4 @@
+//! Policies by themselves (`rules`), and where they meet (`places`).
+
+mod places;
+mod rules;
