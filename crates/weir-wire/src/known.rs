@@ -100,61 +100,19 @@ pub enum Known {
 }
 
 impl Known {
-    /// Recognises `name`, in any case. One length switch, then one or two comparisons.
+    /// Recognises `name`, a token in any case: one look into a table, then one comparison by words.
     #[inline]
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        let candidate = match (name.len(), name.first().map(u8::to_ascii_lowercase)) {
-            (2, _) => Self::Te,
-            (3, _) => Self::Via,
-            (4, Some(b'h')) => Self::Host,
-            (4, Some(b'd')) => Self::Date,
-            (4, Some(b'e')) => Self::Etag,
-            (4, Some(b'v')) => Self::Vary,
-            (5, _) => Self::Range,
-            (6, Some(b'a')) => Self::Accept,
-            (6, Some(b'c')) => Self::Cookie,
-            (6, Some(b'e')) => Self::Expect,
-            (6, Some(b'o')) => Self::Origin,
-            (6, Some(b's')) => Self::Server,
-            (7, Some(b'r')) => Self::Referer,
-            (7, Some(b't')) => Self::Trailer,
-            (7, Some(b'u')) => Self::Upgrade,
-            (8, _) => Self::Location,
-            (9, Some(b'f')) => Self::Forwarded,
-            (9, Some(b'x')) => Self::XRealIp,
-            (10, Some(b'c')) => Self::Connection,
-            (10, Some(b'k')) => Self::KeepAlive,
-            (10, Some(b's')) => Self::SetCookie,
-            (10, Some(b't')) => Self::Tracestate,
-            (10, Some(b'u')) => Self::UserAgent,
-            (11, Some(b'r')) => Self::RetryAfter,
-            (11, Some(b't')) => Self::Traceparent,
-            (12, Some(b'c')) => Self::ContentType,
-            (12, Some(b'm')) => Self::MaxForwards,
-            (12, Some(b'x')) => Self::XRequestId,
-            (13, Some(b'a')) => Self::Authorization,
-            (13, Some(b'c')) => Self::CacheControl,
-            (14, Some(b'c')) => Self::ContentLength,
-            (14, Some(b'h')) => Self::Http2Settings,
-            (15, Some(b'a')) => Self::AcceptEncoding,
-            (15, Some(b'x')) => Self::XForwardedFor,
-            (16, Some(b'c')) => Self::ContentEncoding,
-            (16, Some(b'p')) => Self::ProxyConnection,
-            (16, Some(b'x')) if name[12] | 0x20 == b'h' => Self::XForwardedHost,
-            (16, Some(b'x')) => Self::XForwardedPort,
-            (17, Some(b't')) => Self::TransferEncoding,
-            (17, Some(b'x')) => Self::XForwardedProto,
-            (18, _) => Self::ProxyAuthenticate,
-            (19, _) => Self::ProxyAuthorization,
-            (29, _) => Self::AccessControlRequestMethod,
-            (30, _) => Self::AccessControlRequestHeaders,
-            _ => Self::Other,
+        let [first, ..] = *name else {
+            return Self::Other;
         };
-        if candidate != Self::Other && name.eq_ignore_ascii_case(candidate.name().as_bytes()) {
+        let fourth_last = name.len().checked_sub(4).map_or(first, |index| name[index]);
+        let candidate = SLOTS[slot(name.len(), first, fourth_last)];
+        if candidate != Self::Other && is_same(name, candidate.name().as_bytes()) {
             return candidate;
         }
-        if name.contains(&b'_') {
+        if memchr::memchr(b'_', name).is_some() {
             Self::Underscore
         } else {
             Self::Other
@@ -234,6 +192,53 @@ impl KnownSet {
 const COUNT: usize = 46;
 const _: () = assert!(COUNT == Known::XRequestId as usize + 1 && COUNT <= 64);
 
+const ALL: [Known; COUNT - 2] = [
+    Known::Accept,
+    Known::AcceptEncoding,
+    Known::AccessControlRequestHeaders,
+    Known::AccessControlRequestMethod,
+    Known::Authorization,
+    Known::CacheControl,
+    Known::Connection,
+    Known::ContentEncoding,
+    Known::ContentLength,
+    Known::ContentType,
+    Known::Cookie,
+    Known::Date,
+    Known::Etag,
+    Known::Expect,
+    Known::Forwarded,
+    Known::Host,
+    Known::Http2Settings,
+    Known::KeepAlive,
+    Known::Location,
+    Known::MaxForwards,
+    Known::Origin,
+    Known::ProxyAuthenticate,
+    Known::ProxyAuthorization,
+    Known::ProxyConnection,
+    Known::Range,
+    Known::Referer,
+    Known::RetryAfter,
+    Known::Server,
+    Known::SetCookie,
+    Known::Te,
+    Known::Traceparent,
+    Known::Tracestate,
+    Known::Trailer,
+    Known::TransferEncoding,
+    Known::Upgrade,
+    Known::UserAgent,
+    Known::Vary,
+    Known::Via,
+    Known::XForwardedFor,
+    Known::XForwardedHost,
+    Known::XForwardedPort,
+    Known::XForwardedProto,
+    Known::XRealIp,
+    Known::XRequestId,
+];
+
 const NAMES: [&str; COUNT] = [
     "",
     "",
@@ -283,6 +288,71 @@ const NAMES: [&str; COUNT] = [
     "x-request-id",
 ];
 
+const SLOT_COUNT: usize = 128;
+
+/// A perfect hash over the known names. The factors were found by trying; a new name may need others, and then
+/// the build says so.
+const fn slot(length: usize, first: u8, fourth_last: u8) -> usize {
+    (length + (first | 0x20) as usize * 26 + (fourth_last | 0x20) as usize * 24) % SLOT_COUNT
+}
+
+static SLOTS: [Known; SLOT_COUNT] = {
+    let mut slots = [Known::Other; SLOT_COUNT];
+    let mut index = 0;
+    while index < ALL.len() {
+        let known = ALL[index];
+        let name = known.name().as_bytes();
+        let fourth_last = if name.len() < 4 {
+            name[0]
+        } else {
+            name[name.len() - 4]
+        };
+        let slot = slot(name.len(), name[0], fourth_last);
+        assert!(
+            matches!(slots[slot], Known::Other),
+            "two known names share a slot: choose other factors"
+        );
+        slots[slot] = known;
+        index += 1;
+    }
+    slots
+};
+
+/// Is `name` the lower-case `known`? Setting bit 5 makes letters lower case and leaves `-` and digits alone; the
+/// bytes that it turns into those are controls, which no token has.
+#[inline]
+fn is_same(name: &[u8], known: &[u8]) -> bool {
+    if name.len() != known.len() {
+        return false;
+    }
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+    if let (Some(name_end), Some(known_end)) = (name.last_chunk(), known.last_chunk()) {
+        let chunks = name.chunks_exact(8).zip(known.chunks_exact(8));
+        let difference = chunks
+            .filter_map(|(one, other)| Some((one.first_chunk()?, other.first_chunk()?)))
+            .fold(0, |bits, (one, other)| bits | (lower(word(one)) ^ word(other)));
+        return difference | (lower(word(name_end)) ^ word(known_end)) == 0;
+    }
+    match (
+        name.first_chunk(),
+        name.last_chunk(),
+        known.first_chunk(),
+        known.last_chunk(),
+    ) {
+        (Some(name), Some(name_end), Some(known), Some(known_end)) => {
+            let difference = (lower(half(name)) ^ half(known)) | (lower(half(name_end)) ^ half(known_end));
+            difference & u64::from(u32::MAX) == 0
+        }
+        _ => name.eq_ignore_ascii_case(known),
+    }
+}
+
+#[inline]
+const fn lower(word: u64) -> u64 {
+    word | 0x2020_2020_2020_2020
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,10 +362,15 @@ mod tests {
         for name in &NAMES[2..] {
             let known = Known::of(name.as_bytes());
             assert_eq!(known.name(), *name);
+            assert!(ALL.contains(&known));
             assert_eq!(Known::of(name.to_ascii_uppercase().as_bytes()), known);
-            let mut twisted = name.as_bytes().to_vec();
-            *twisted.last_mut().unwrap() = b'~';
-            assert_eq!(Known::of(&twisted), Known::Other, "{name}");
+            for index in 0..name.len() {
+                let mut twisted = name.as_bytes().to_vec();
+                twisted[index] = b'~';
+                assert_eq!(Known::of(&twisted), Known::Other, "{name}");
+                twisted[index] = b'_';
+                assert_eq!(Known::of(&twisted), Known::Underscore, "{name}");
+            }
             assert_eq!(Known::of(format!("{name}x").as_bytes()), Known::Other, "{name}");
         }
     }
