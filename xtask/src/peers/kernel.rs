@@ -123,20 +123,21 @@ mod tests {
 
     #[test]
     fn descendants_are_found() {
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", "sleep 5; true"])
+        // The shell waits for its child, and the child for the end of a pipe that we hold.
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "cat; true"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
             .spawn()
-            .expect("a shell to start");
-        let mut found = descendants(std::process::id());
-        while found.len() < 2 {
-            found = descendants(std::process::id());
+            .expect("a shell");
+        while descendants(shell.id()).is_empty() {
+            std::thread::yield_now();
         }
-        assert!(found.contains(&child.id()));
-        for process in found {
-            let _ = std::process::Command::new("kill")
-                .arg(process.to_string())
-                .status();
-        }
-        let _ = child.wait();
+        let all = descendants(std::process::id());
+        assert!(all.contains(&shell.id()));
+        assert!(descendants(shell.id()).iter().all(|child| all.contains(child)));
+        drop(shell.stdin.take());
+        assert!(shell.wait().expect("the shell to end").success());
+        assert_eq!(descendants(shell.id()), []);
     }
 }
