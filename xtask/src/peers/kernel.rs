@@ -138,6 +138,6 @@ mod tests {
         assert!(descendants(shell.id()).iter().all(|child| all.contains(child)));
         drop(shell.stdin.take());
         assert!(shell.wait().expect("the shell to end").success());
-        assert_eq!(descendants(shell.id()), []);
+        assert!(descendants(shell.id()).is_empty());
     }
 }
