@@ -4,7 +4,7 @@
 /// begins is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HeadError {
-    /// CR or LF that is not part of a CR LF, or too many empty lines before a request (RFC 9112 2.2).
+    /// A line that does not end in CR LF, or too many empty lines before a request (RFC 9112 2.2).
     LineEnding,
     /// Not exactly `method SP target SP version` (RFC 9112 3).
     RequestLine,
@@ -21,7 +21,7 @@ pub enum HeadError {
     VersionUnsupported,
     /// A field name that is no token, space before the colon, or a folded line (RFC 9112 5.1, 5.2).
     FieldName,
-    /// A control byte in a field value (RFC 9110 5.5).
+    /// A control byte in a field value, a bare CR among them (RFC 9110 5.5).
     FieldValue,
     /// One field over the limit.
     FieldTooLarge,

@@ -22,6 +22,11 @@ impl Scan {
         self.scanned > 0
     }
 
+    #[cfg(test)]
+    pub(super) fn scanned(&self) -> usize {
+        self.scanned
+    }
+
     /// The offset behind the empty line that ends a request head.
     #[inline]
     pub(super) fn request_end(
