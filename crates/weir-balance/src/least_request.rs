@@ -73,24 +73,28 @@ fn sample(choices: u8, ready: &Ready, pick: &mut Pick<'_>) -> Option<u32> {
     }
 }
 
-/// Looks at every endpoint, from where the rotation stands: the first of those with the fewest.
+/// Looks at every endpoint for the fewest in flight, then again for the one among the ties whose turn it is.
 fn fewest(ready: &Ready, pick: &mut Pick<'_>) -> Option<u32> {
-    let start = round_robin::turn(ready.len(), pick.cursor);
-    let mut best: Option<(u32, u32)> = None;
-    for position in (start..ready.len()).chain(0..start) {
+    let seed = pick.rng.next_u64();
+    let admitted =
+        |position| ready.is_usable(position, pick.tried) && ready.is_grown(position, pick.now_ms, seed);
+    let (mut first, mut fewest, mut ties) = (None, u32::MAX, 0);
+    for position in (0..ready.len()).filter(|position| admitted(*position)) {
         let in_flight = ready.state(position).in_flight();
-        if best.is_some_and(|(_, fewest)| in_flight >= fewest) || !ready.admits(position, pick) {
-            continue;
-        }
-        best = Some((position, in_flight));
-        if in_flight == 0 {
-            break;
+        if in_flight < fewest || first.is_none() {
+            (first, fewest, ties) = (Some(position), in_flight, 1);
+        } else if in_flight == fewest {
+            ties += 1;
         }
     }
-    match best {
-        Some((position, _)) => Some(position),
-        None => ready.next_usable(start, pick.tried),
-    }
+    let turn = round_robin::turn(ties, pick.cursor);
+    (0..ready.len())
+        .filter(|position| ready.state(*position).in_flight() == fewest && admitted(*position))
+        .nth(turn as usize)
+        // Loads have changed in between.
+        .or(first)
+        // All that are usable are new, and none takes this request: somebody must.
+        .or_else(|| ready.next_usable(pick.rng.below(ready.len()), pick.tried))
 }
 
 /// Long-run shares of `weight / (in_flight + 1)^bias`.
@@ -135,9 +139,7 @@ impl Shares {
 
     #[inline]
     fn pick(&self, ready: &Ready, pick: &mut Pick<'_>) -> Option<u32> {
-        if self.exponent == 0.0 {
-            round_robin::pick(&self.schedule, ready, pick)
-        } else if self.exact {
+        if self.exact {
             self.exact(ready, pick)
         } else {
             self.chain(ready, pick)

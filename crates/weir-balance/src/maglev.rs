@@ -311,6 +311,14 @@ mod tests {
             .map(|number| member(*number, *number as u64))
             .collect();
         let shuffled = Balancer::new(&spec(hashed()), shuffled);
+        let keys = ["127.0.0.1:90", "127.0.0.1:91", "127.0.0.1:92", "127.0.0.1:93"];
+        let (mut reversed, sorted) = (keys, slots(&table(&keys, &[1; 4], 7), 7));
+        reversed.reverse();
+        let mirrored: Vec<u32> = slots(&table(&reversed, &[1; 4], 7), 7)
+            .iter()
+            .map(|position| 3 - position)
+            .collect();
+        assert_eq!(sorted, mirrored);
         for number in 0..1_000 {
             let one = &straight.members()[world.pick_by(&straight, key(number)) as usize];
             let two = &shuffled.members()[other_world.pick_by(&shuffled, key(number)) as usize];

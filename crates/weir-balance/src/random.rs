@@ -61,13 +61,12 @@ impl Draw {
         match self {
             Self::Uniform(count) => rng.below(*count),
             Self::Alias(columns) => {
-                let at = rng.below(columns.len() as u32);
+                // One number gives both: the column, and from what is left of it the place inside.
+                let wide = u128::from(rng.next_u64()) * columns.len() as u128;
+                let (at, place) = ((wide >> 64) as u32, (wide as u64 >> 32) as u32);
                 let column = columns[at as usize];
-                if (rng.next_u64() as u32) < column.keep_below {
-                    at
-                } else {
-                    column.alias
-                }
+                // An index, not a branch: nothing could predict it.
+                [column.alias, at][usize::from(place < column.keep_below)]
             }
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::endpoint::{EndpointState, Member};
 use crate::pick::Pick;
+use crate::rng::Rng;
 use crate::slow_start::Ramp;
 
 /// How often an algorithm draws again before it takes the next usable endpoint in order.
@@ -61,6 +62,13 @@ impl Ready {
                 None => true,
                 Some(ramp) => ramp.admits(self.state(position).added_at_ms(), pick.now_ms, pick.rng),
             }
+    }
+
+    /// Whether the endpoint takes the request of this `seed`, when it is new: the same answer each time.
+    #[inline]
+    pub(crate) fn is_grown(&self, position: u32, now_ms: u64, seed: u64) -> bool {
+        let factor = self.factor(position, now_ms);
+        factor >= 1.0 || Rng::from_seed(seed ^ u64::from(position)).unit() < factor
     }
 
     /// Share of its weight that a usable endpoint has now: below 1 during its slow start.
