@@ -16,7 +16,7 @@ use crate::schedule::Schedule;
 use crate::slow_start::Ramp;
 
 /// Picks endpoints. Immutable: a change of endpoints makes another one; shared by `Arc` between workers, and
-/// between rules that have an equal specification and the same backend (a Maglev table takes 128 KiB).
+/// between rules that have an equal specification and the same backend (a Maglev table takes 64 KiB or more).
 #[derive(Debug)]
 pub struct Balancer {
     members: Box<[Member]>,
