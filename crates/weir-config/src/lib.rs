@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod nearest;
+pub mod report;
 pub mod resource;
 pub mod source;
 pub mod status;

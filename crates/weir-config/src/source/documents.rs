@@ -95,6 +95,7 @@ impl Documents {
     }
 }
 
+#[allow(clippy::boxed_local, reason = "errors travel boxed")]
 fn place(finding: Box<Finding>, name: &Arc<str>) -> Box<Problem> {
     let Span { line, column, .. } = finding.span;
     Box::new(finding.at(Origin::new(name.clone(), line, column)))

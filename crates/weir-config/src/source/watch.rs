@@ -312,7 +312,7 @@ mod tests {
     fn ga06_every_way_to_change_a_file_is_seen_within_a_second() {
         let write = |scratch: &Scratch| scratch.write("a.yaml", "a: 1");
         check("write", "a.yaml", write, |scratch| {
-            scratch.write("a.yaml", "a: 2")
+            scratch.write("a.yaml", "a: 2");
         });
         check("rename over", "a.yaml", write, |scratch| {
             scratch.write(".a.yaml.swp", "a: 2");
@@ -329,7 +329,7 @@ mod tests {
             |scratch| scratch.write("late.yaml", "a: 1"),
         );
         check("new file in a directory", ".", write, |scratch| {
-            scratch.write("b.yaml", "a: 2")
+            scratch.write("b.yaml", "a: 2");
         });
         check(
             "deep in a directory",
