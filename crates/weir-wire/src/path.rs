@@ -1,11 +1,11 @@
 //! Normalising a path (RFC 3986 6.2.2), so that what weir matches is what the backend gets.
 //!
-//! Dot segments are resolved, repeated slashes merged, escapes of unreserved characters decoded, the hex digits
-//! of the other escapes made upper case. Refused is what backends read in different ways, because a route could
-//! be passed by it: escaped slashes, backslashes and NUL, dot segments that climb above the root (RFC 3986
-//! 5.2.4 would ignore them; only attacks need that), dot segments with a parameter (`/..;x/`, which some servers
-//! resolve after routing), and `%` without two hex digits. Other escapes stay as they are, also those of bytes
-//! that are no UTF-8: nothing here decodes them.
+//! Repeated slashes are merged, then dot segments resolved (so `/a//../b` is `/b`), escapes of unreserved
+//! characters decoded, the hex digits of the other escapes made upper case. Refused is what backends read in
+//! different ways, because a route could be passed by it: escaped slashes, backslashes and NUL, dot segments that
+//! climb above the root (RFC 3986 5.2.4 would ignore them; only attacks need that), dot segments with a parameter
+//! (`/..;x/`, which some servers resolve after routing), and `%` without two hex digits. Other escapes stay as
+//! they are, also those of bytes that are no UTF-8: nothing here decodes them.
 
 use std::borrow::Cow;
 
