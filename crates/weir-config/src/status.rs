@@ -4,6 +4,7 @@
 //! side (when there is one) into patches. Times of transition are missing on purpose: translation has no clock.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -58,8 +59,8 @@ pub struct ParentStatus {
     pub parent: ParentName,
     /// The controller that says so.
     pub controller: Arc<str>,
-    /// What it says.
-    pub conditions: Vec<Condition>,
+    /// What it says. Shared: most routes get the same.
+    pub conditions: Arc<[Condition]>,
 }
 
 /// A `ParentReference` as statuses repeat it.
@@ -149,6 +150,71 @@ impl Status {
             Value::Object(entry)
         };
         parents.iter().map(one).collect()
+    }
+}
+
+/// Several lines: one for the object, then one per condition.
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", self.object)?;
+        match &self.body {
+            StatusBody::Conditions(conditions) => write_conditions(out, "  ", conditions),
+            StatusBody::Gateway {
+                conditions,
+                listeners,
+            } => {
+                write_conditions(out, "  ", conditions)?;
+                listeners.iter().try_for_each(|listener| {
+                    let kinds = listener.supported_kinds.join(", ");
+                    let routes = listener.attached_routes;
+                    writeln!(
+                        out,
+                        "  listener {} takes [{kinds}] attached {routes}",
+                        listener.name
+                    )?;
+                    write_conditions(out, "    ", &listener.conditions)
+                })
+            }
+            StatusBody::Route(parents) | StatusBody::Policy(parents) => {
+                parents.iter().try_for_each(|parent| {
+                    writeln!(out, "  {} by {}", parent.parent, parent.controller)?;
+                    write_conditions(out, "    ", &parent.conditions)
+                })
+            }
+        }
+    }
+}
+
+fn write_conditions(out: &mut fmt::Formatter<'_>, indent: &str, conditions: &[Condition]) -> fmt::Result {
+    conditions.iter().try_for_each(|condition| {
+        let Condition {
+            kind,
+            holds,
+            reason,
+            message,
+        } = condition;
+        writeln!(
+            out,
+            "{indent}{kind}={} {reason}: {message}",
+            if *holds { "True" } else { "False" }
+        )
+    })
+}
+
+impl fmt::Display for ParentName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} ", self.kind)?;
+        if let Some(namespace) = &self.namespace {
+            write!(out, "{namespace}/")?;
+        }
+        write!(out, "{}", self.name)?;
+        if let Some(section) = &self.section_name {
+            write!(out, " section {section}")?;
+        }
+        match self.port {
+            Some(port) => write!(out, " port {}", port.number()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! Which routes attach to which listeners (Gateway API: parentRefs, allowedRoutes, hostnames).
 
-use std::collections::HashMap;
-
 use weir_model::{HostPattern, ObjectName};
 
 use super::gateway::{GATEWAY_GROUP, JudgedGateway, JudgedListener, Verdict, protocol_name};
+use super::hash::QuickMap;
 use super::index::{Index, Object};
 use super::reporter::Reporter;
 use crate::resource::{AllowedNamespaces, GatewayListener, HttpRoute, ParentReference, Placed};
@@ -57,7 +56,7 @@ pub(crate) fn attach<'a>(
 ) -> (Vec<Attachments<'a>>, Vec<Attached<'a>>) {
     let places = gateways.iter().enumerate();
     let places = places.map(|(place, gateway)| ((gateway.object.namespace(), gateway.object.name()), place));
-    let places: HashMap<(&str, &str), usize> = places.collect();
+    let places: QuickMap<(&str, &str), usize> = places.collect();
     let mut all = Vec::with_capacity(index.http_routes.iter().count());
     let mut attached: Vec<Attached<'a>> = Vec::with_capacity(all.capacity());
     for route in index.http_routes.iter() {
@@ -103,7 +102,7 @@ pub(crate) fn attach<'a>(
 /// The Gateway of ours that a parentRef names.
 fn gateway_of(
     index: &Index<'_>,
-    places: &HashMap<(&str, &str), usize>,
+    places: &QuickMap<(&str, &str), usize>,
     route: Object<'_, HttpRoute>,
     reference: &ParentReference,
     reporter: &mut Reporter,

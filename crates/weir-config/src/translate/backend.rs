@@ -1,12 +1,12 @@
 //! References to backends, and the table of backends that they lead to.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use weir_model::{Backend as ModelBackend, BackendId, ObjectName, Port, Problem};
 
 use super::grant::Referrer;
+use super::hash::QuickMap;
 use super::index::{Index, Object};
 use super::options::Options;
 use super::reporter::{Reporter, listed};
@@ -42,8 +42,8 @@ pub(crate) struct Unresolved {
 #[derive(Debug)]
 pub(crate) struct Backends<'a> {
     definitions: Vec<Definition<'a>>,
-    ids: HashMap<Identity<'a>, u32>,
-    refused: HashMap<(&'a str, &'a str), &'static str>,
+    ids: QuickMap<Identity<'a>, u32>,
+    refused: QuickMap<(&'a str, &'a str), &'static str>,
 }
 
 /// The backends of a `Config`.
@@ -59,10 +59,10 @@ pub(crate) struct FinishedBackends {
 
 impl<'a> Backends<'a> {
     /// An empty table. `refused` are the Envoy Gateway Backends that cannot be served, each with the reason.
-    pub(crate) fn new(refused: HashMap<(&'a str, &'a str), &'static str>) -> Self {
+    pub(crate) fn new(refused: QuickMap<(&'a str, &'a str), &'static str>) -> Self {
         Self {
             definitions: Vec::new(),
-            ids: HashMap::new(),
+            ids: QuickMap::default(),
             refused,
         }
     }

@@ -1,8 +1,7 @@
 //! Envoy Gateway Backends by themselves: which can be served, and what their status says.
 
-use std::collections::HashMap;
-
 use super::endpoint;
+use super::hash::QuickMap;
 use super::index::{Index, Object};
 use super::options::Options;
 use super::reporter::Reporter;
@@ -16,8 +15,8 @@ pub(crate) fn judge<'a>(
     options: &Options,
     statuses: &mut Vec<Status>,
     reporter: &mut Reporter,
-) -> HashMap<(&'a str, &'a str), &'static str> {
-    let mut refused = HashMap::new();
+) -> QuickMap<(&'a str, &'a str), &'static str> {
+    let mut refused = QuickMap::default();
     for backend in index.backends.iter() {
         let refusals = refusals(backend, options);
         if let Some((reason, _)) = refusals.first() {
@@ -101,7 +100,7 @@ fn status(backend: Object<'_, Backend>, refusal: Option<&Finding>) -> Status {
 pub(crate) fn differ_in_endpoints(versions: &[&Placed], options: &Options) -> bool {
     let mut specs = versions.iter().map(|placed| match &placed.resource.body {
         Body::Backend(spec)
-            if !placed.resource.faulty && refusals(Object { placed, spec }, options).is_empty() =>
+            if !placed.resource.faulty && refusals(Object::new(placed, spec), options).is_empty() =>
         {
             Some(Backend {
                 endpoints: Vec::new(),

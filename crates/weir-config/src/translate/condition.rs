@@ -1,11 +1,12 @@
 //! Conditions of Gateways, listeners and routes, with the reasons that Gateway API gives them.
 
-use weir_model::ObjectName;
+use std::sync::Arc;
 
 use super::attach::{Attachments, Parent};
 use super::gateway::{JudgedGateway, JudgedListener, Verdict, protocol_name};
 use super::reporter::listed;
 use super::route::Outcome;
+use super::rule::UNSUPPORTED_VALUE;
 use crate::resource::ParentReference;
 use crate::status::{Condition, ListenerStatus, ParentName, ParentStatus, Status, StatusBody};
 
@@ -109,43 +110,59 @@ fn no_conflict() -> Condition {
     Condition::no("Conflicted", "NoConflicts", "No other listener claims the same.")
 }
 
-/// What is said of a route, per parentRef that names a Gateway of ours; `None` when there is no such parentRef.
-pub(crate) fn of_route(
-    attachments: &Attachments<'_>,
-    outcome: &Outcome,
-    gateways: &[JudgedGateway<'_>],
-) -> Option<Status> {
-    let route = attachments.route;
-    if attachments.parents.is_empty() {
-        return None;
-    }
-    let rules = route.spec.rules.len();
-    let one = |parent: &Parent<'_>| ParentStatus {
-        parent: parent_name(parent.reference),
-        controller: gateways[parent.gateway].controller.clone(),
-        conditions: route_conditions(parent, outcome, rules),
-    };
-    Some(Status {
-        object: ObjectName::clone(route.id()),
-        generation: route.placed.resource.metadata.generation,
-        body: StatusBody::Route(attachments.parents.iter().map(one).collect()),
-    })
+/// What is said of routes. Routes that are served as written share one list of conditions.
+pub(crate) struct RouteConditions {
+    flawless: Arc<[Condition]>,
 }
 
-fn route_conditions(parent: &Parent<'_>, outcome: &Outcome, rules: usize) -> Vec<Condition> {
-    let mut conditions = Vec::with_capacity(3);
+impl RouteConditions {
+    pub(crate) fn new() -> Self {
+        Self {
+            flawless: [accepted(), resolved()].into(),
+        }
+    }
+
+    /// What is said of a route, per parentRef that names a Gateway of ours; `None` when there is no such
+    /// parentRef.
+    pub(crate) fn of(
+        &self,
+        attachments: &Attachments<'_>,
+        outcome: &Outcome,
+        gateways: &[JudgedGateway<'_>],
+    ) -> Option<Status> {
+        let route = attachments.route;
+        if attachments.parents.is_empty() {
+            return None;
+        }
+        let rules = route.spec.rules.len();
+        let one = |parent: &Parent<'_>| ParentStatus {
+            parent: parent_name(parent.reference),
+            controller: gateways[parent.gateway].controller.clone(),
+            conditions: match parent.outcome.is_ok() && outcome.is_flawless() {
+                true => self.flawless.clone(),
+                false => flawed(parent, outcome, rules).into(),
+            },
+        };
+        Some(Status {
+            object: route.id().clone(),
+            generation: route.placed.resource.metadata.generation,
+            body: StatusBody::Route(attachments.parents.iter().map(one).collect()),
+        })
+    }
+}
+
+fn flawed(parent: &Parent<'_>, outcome: &Outcome, rules: usize) -> Vec<Condition> {
     let refused = outcome.refused.len();
+    let mut conditions = Vec::with_capacity(3);
     conditions.push(match &parent.outcome {
         Err((reason, message)) => Condition::no("Accepted", reason, format!("{message}.")),
-        Ok(()) if refused > 0 && refused == rules => Condition::no(
-            "Accepted",
-            super::rule::UNSUPPORTED_VALUE,
-            "No rule can be served as written.",
-        ),
-        Ok(()) => Condition::yes("Accepted", "Accepted", "The route is attached."),
+        Ok(()) if refused > 0 && refused == rules => {
+            Condition::no("Accepted", UNSUPPORTED_VALUE, "No rule can be served as written.")
+        }
+        Ok(()) => accepted(),
     });
     conditions.push(match &outcome.unresolved {
-        None => Condition::yes("ResolvedRefs", "ResolvedRefs", "All references are resolved."),
+        None => resolved(),
         Some((reason, message)) => Condition::no("ResolvedRefs", reason, message.clone()),
     });
     if refused > 0 && refused < rules {
@@ -154,14 +171,19 @@ fn route_conditions(parent: &Parent<'_>, outcome: &Outcome, rules: usize) -> Vec
             .iter()
             .map(|place| (place + 1).to_string())
             .collect();
-        let message = format!("Answered with 500: rule {}.", listed(&numbers));
-        conditions.push(Condition::yes(
-            "PartiallyInvalid",
-            super::rule::UNSUPPORTED_VALUE,
-            message,
-        ));
+        let word = if refused == 1 { "rule" } else { "rules" };
+        let message = format!("Not served as written: {word} {}.", listed(&numbers));
+        conditions.push(Condition::yes("PartiallyInvalid", UNSUPPORTED_VALUE, message));
     }
     conditions
+}
+
+fn accepted() -> Condition {
+    Condition::yes("Accepted", "Accepted", "The route is attached.")
+}
+
+fn resolved() -> Condition {
+    Condition::yes("ResolvedRefs", "ResolvedRefs", "All references are resolved.")
 }
 
 /// A parentRef as a status repeats it: with the defaults of group and kind, and the rest as written.

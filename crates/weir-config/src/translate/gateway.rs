@@ -1,12 +1,12 @@
 //! Gateways and their listeners: what can be served, and what the statuses say (Gateway API Gateway).
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use weir_model::{HostPattern, Port};
 
 use super::class::Classes;
+use super::hash::QuickMap;
 use super::index::{Index, Object};
 use super::options::Options;
 use super::reporter::{Reporter, listed};
@@ -29,7 +29,7 @@ pub(crate) struct JudgedGateway<'a> {
     pub(crate) unsupported_addresses: Vec<String>,
     /// Its listeners in the order written.
     pub(crate) listeners: Vec<JudgedListener<'a>>,
-    by_name: HashMap<&'a str, usize>,
+    by_name: QuickMap<&'a str, usize>,
 }
 
 /// A listener with its verdict.
@@ -248,7 +248,7 @@ fn conflicts_inside(
     listeners: &mut [JudgedListener<'_>],
     reporter: &mut Reporter,
 ) {
-    let mut ports: HashMap<Port, Vec<usize>> = HashMap::new();
+    let mut ports: QuickMap<Port, Vec<usize>> = QuickMap::default();
     for (place, listener) in listeners.iter().enumerate() {
         // UDP has ports of its own, and what an unknown protocol runs on nobody knows.
         let apart = matches!(listener.spec.protocol.value, Protocol::Udp | Protocol::Other(_));
@@ -311,7 +311,7 @@ fn conflicts_inside(
 /// Listeners of several Gateways share an address and port as long as their hostnames differ. For a hostname
 /// that several claim, the most senior Gateway wins.
 fn conflicts_between(gateways: &mut [JudgedGateway<'_>], reporter: &mut Reporter) {
-    let mut claims: HashMap<(IpAddr, Port, HostPattern), usize> = HashMap::new();
+    let mut claims: QuickMap<(IpAddr, Port, HostPattern), usize> = QuickMap::default();
     for place in 0..gateways.len() {
         let (seniors, rest) = gateways.split_at_mut(place);
         let Some(gateway) = rest.first_mut() else { break };

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::cmp::Ordering;
 
 use weir_model::{ObjectName, Origin};
 
 use super::grant::Grants;
+use super::hash::QuickMap;
 use crate::nearest::nearest;
 use crate::resource::{
     Backend, Body, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Labels, Placed, Policy,
@@ -28,6 +29,9 @@ pub(crate) struct Object<'a, T> {
     pub(crate) placed: &'a Placed,
     /// Its specification.
     pub(crate) spec: &'a T,
+    // At hand, because they are what objects are ordered and looked up by.
+    namespace: &'a str,
+    name: &'a str,
 }
 
 impl<T> Clone for Object<'_, T> {
@@ -39,6 +43,17 @@ impl<T> Clone for Object<'_, T> {
 impl<T> Copy for Object<'_, T> {}
 
 impl<'a, T> Object<'a, T> {
+    /// An object and its body.
+    pub(crate) fn new(placed: &'a Placed, spec: &'a T) -> Self {
+        let ObjectName { namespace, name, .. } = &placed.resource.object;
+        Self {
+            placed,
+            spec,
+            namespace,
+            name,
+        }
+    }
+
     /// Kind, namespace and name.
     pub(crate) fn id(&self) -> &'a ObjectName {
         &self.placed.resource.object
@@ -46,12 +61,12 @@ impl<'a, T> Object<'a, T> {
 
     /// The namespace; empty for cluster-scoped kinds.
     pub(crate) fn namespace(&self) -> &'a str {
-        &self.placed.resource.object.namespace
+        self.namespace
     }
 
     /// The name.
     pub(crate) fn name(&self) -> &'a str {
-        &self.placed.resource.object.name
+        self.name
     }
 
     /// Where something in it is written.
@@ -67,11 +82,11 @@ impl<'a, T> Object<'a, T> {
     }
 }
 
-/// All objects of one kind, ordered by namespace and name.
+/// All objects of one kind.
 #[derive(Debug)]
 pub(crate) struct Kind<'a, T> {
     items: Vec<Object<'a, T>>,
-    places: HashMap<(&'a str, &'a str), usize>,
+    places: QuickMap<(&'a str, &'a str), usize>,
     suggestions: Cell<usize>,
 }
 
@@ -79,23 +94,30 @@ impl<T> Default for Kind<'_, T> {
     fn default() -> Self {
         Self {
             items: Vec::new(),
-            places: HashMap::new(),
+            places: QuickMap::default(),
             suggestions: Cell::new(SUGGESTION_BUDGET),
         }
     }
 }
 
 impl<'a, T> Kind<'a, T> {
-    /// In order of namespace and name.
+    /// In order of namespace and name; Services and Endpoints as they come.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Object<'a, T>> + '_ {
         self.items.iter().copied()
     }
 
     /// The object of that name.
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Object<'a, T>> {
-        self.places
-            .get(&(namespace, name))
-            .map(|place| self.items[*place])
+        let place = match self.places.is_empty() {
+            false => *self.places.get(&(namespace, name))?,
+            true => {
+                let wanted = (namespace, name);
+                self.items
+                    .binary_search_by(|item| (item.namespace, item.name).cmp(&wanted))
+                    .ok()?
+            }
+        };
+        Some(self.items[place])
     }
 
     /// A name like the one asked for, for "did you mean": in the same namespace one that is spelt almost the
@@ -112,13 +134,24 @@ impl<'a, T> Kind<'a, T> {
     }
 
     fn push(&mut self, placed: &'a Placed, spec: &'a T) {
-        self.items.push(Object { placed, spec });
+        self.items.push(Object::new(placed, spec));
     }
 
-    fn finish(&mut self) {
-        self.items
-            .sort_by(|left, right| (left.namespace(), left.name()).cmp(&(right.namespace(), right.name())));
-        let names = self.items.iter().map(|item| (item.namespace(), item.name()));
+    /// Puts the objects in order; [`Kind::get`] then finds them by bisection.
+    fn sort(&mut self) {
+        self.items.sort_unstable_by(|left, right| {
+            // Namespaces are few, and mostly the same allocation.
+            let namespaces = match std::ptr::eq(left.namespace, right.namespace) {
+                true => Ordering::Equal,
+                false => left.namespace.cmp(right.namespace),
+            };
+            namespaces.then_with(|| left.name.cmp(right.name))
+        });
+    }
+
+    /// Lets [`Kind::get`] find objects by hash, for kinds that are asked for once per reference.
+    fn hash(&mut self) {
+        let names = self.items.iter().map(|item| (item.namespace, item.name));
         self.places = names.enumerate().map(|(place, name)| (name, place)).collect();
     }
 }
@@ -142,8 +175,8 @@ pub(crate) struct Index<'a> {
     /// Who may refer across namespaces.
     pub(crate) grants: Grants<'a>,
     endpoints: Kind<'a, Endpoints>,
-    slices: HashMap<(&'a str, &'a str), Vec<Object<'a, EndpointSlice>>>,
-    namespaces: HashMap<&'a str, Labels>,
+    slices: QuickMap<(&'a str, &'a str), Vec<Object<'a, EndpointSlice>>>,
+    namespaces: QuickMap<&'a str, Labels>,
 }
 
 impl<'a> Index<'a> {
@@ -153,14 +186,12 @@ impl<'a> Index<'a> {
         for placed in &set.objects {
             index.add(placed);
         }
-        index.classes.finish();
-        index.gateways.finish();
-        index.http_routes.finish();
-        index.services.finish();
-        index.backends.finish();
-        index.backend_traffic_policies.finish();
-        index.traffic_policies.finish();
-        index.client_traffic_policies.finish();
+        index.classes.sort();
+        index.gateways.sort();
+        index.http_routes.sort();
+        index.backend_traffic_policies.sort();
+        index.traffic_policies.sort();
+        index.client_traffic_policies.sort();
         index.finish_endpoints();
         index
     }
@@ -171,8 +202,6 @@ impl<'a> Index<'a> {
         for placed in set.objects.iter().filter(|placed| wanted(placed)) {
             index.add(placed);
         }
-        index.services.finish();
-        index.backends.finish();
         index.finish_endpoints();
         index
     }
@@ -186,12 +215,7 @@ impl<'a> Index<'a> {
             return Vec::new();
         };
         let subsets = endpoints.spec.subsets.iter();
-        subsets
-            .map(|spec| Object {
-                placed: endpoints.placed,
-                spec,
-            })
-            .collect()
+        subsets.map(|spec| Object::new(endpoints.placed, spec)).collect()
     }
 
     /// The labels of a namespace, with the one that Kubernetes gives to all of them.
@@ -230,12 +254,18 @@ impl<'a> Index<'a> {
     fn add_slice(&mut self, placed: &'a Placed, spec: &'a EndpointSlice) {
         if let Some(service) = &spec.service {
             let key = (&*placed.resource.object.namespace, &**service);
-            self.slices.entry(key).or_default().push(Object { placed, spec });
+            self.slices
+                .entry(key)
+                .or_default()
+                .push(Object::new(placed, spec));
         }
     }
 
     fn finish_endpoints(&mut self) {
-        self.endpoints.finish();
+        self.services.hash();
+        self.backends.sort();
+        self.backends.hash();
+        self.endpoints.hash();
         for slices in self.slices.values_mut() {
             slices.sort_by_key(Object::name);
         }

@@ -1,12 +1,12 @@
 //! Rules that no request can ever reach.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use weir_model::{HostPattern, Listener, Match, PathMatch, Route, ValueMatch};
 
+use super::hash::QuickMap;
 use super::index::Object;
 use super::reporter::Reporter;
 use crate::resource::{HttpRoute, HttpRule};
@@ -26,7 +26,8 @@ pub(crate) fn report_shadowed(
     for section in listeners.iter().flat_map(|listener| &listener.sections) {
         let mut attachments: Vec<_> = section.attachments.iter().collect();
         attachments.sort_by_key(|attachment| rank[attachment.route.0 as usize]);
-        let mut first: HashMap<(&HostPattern, Key<'_>), At> = HashMap::with_capacity(attachments.len());
+        let mut first: QuickMap<(&HostPattern, Key<'_>), At> =
+            QuickMap::with_capacity_and_hasher(attachments.len(), Default::default());
         for attachment in attachments {
             for host in &attachment.hosts {
                 let route = attachment.route.0 as usize;

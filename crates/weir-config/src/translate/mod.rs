@@ -16,6 +16,7 @@ mod endpoint;
 mod filter;
 mod gateway;
 mod grant;
+mod hash;
 mod index;
 mod lint;
 mod listener;

@@ -36,6 +36,13 @@ pub(crate) struct Outcome {
     pub(crate) refused: Vec<usize>,
 }
 
+impl Outcome {
+    /// Whether all references lead somewhere and all rules are served as written.
+    pub(crate) fn is_flawless(&self) -> bool {
+        self.unresolved.is_none() && self.refused.is_empty()
+    }
+}
+
 /// Everything that routes are written from.
 pub(crate) struct RouteInputs<'w, 'a> {
     pub(crate) index: &'w Index<'a>,

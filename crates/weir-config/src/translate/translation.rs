@@ -7,12 +7,13 @@ use weir_model::{BackendId, Config, Problem};
 use super::attach;
 use super::backend::Backends;
 use super::class::Classes;
+use super::condition::{self, RouteConditions};
 use super::index::Index;
 use super::options::Options;
 use super::policy::PolicyIndex;
 use super::reporter::{self, Reporter};
 use super::route::{self, RouteInputs};
-use super::{backend_object, condition, gateway, lint, listener};
+use super::{backend_object, gateway, lint, listener};
 use crate::resource::ResourceSet;
 use crate::status::Status;
 
@@ -69,8 +70,9 @@ pub fn translate(set: &ResourceSet, options: &Options) -> Translation {
     lint::report_shadowed(&listeners, &written.routes, &written.sources, &mut reporter);
 
     statuses.extend(gateways.iter().map(condition::of_gateway));
+    let conditions = RouteConditions::new();
     let routes = attachments.iter().zip(&written.outcomes);
-    statuses.extend(routes.filter_map(|(route, outcome)| condition::of_route(route, outcome, &gateways)));
+    statuses.extend(routes.filter_map(|(route, outcome)| conditions.of(route, outcome, &gateways)));
     let (policy_statuses, policy_problems) = policies.into_report();
     statuses.extend(policy_statuses);
     statuses.sort_by(|left, right| left.object.cmp(&right.object));

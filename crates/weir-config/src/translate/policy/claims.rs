@@ -35,11 +35,15 @@ impl<'a> Claims<'a> {
     /// (Gateway API policy conflict resolution); a policy without creation time counts as youngest.
     pub(super) fn collect(targets: &Targets<'a>, policies: impl Iterator<Item = Object<'a, Policy>>) -> Self {
         let mut policies: Vec<Claim<'a>> = policies
-            .map(|Object { placed, spec: policy }| Claim {
-                placed,
-                policy,
-                targets: targets.of(placed, policy),
-            })
+            .map(
+                |Object {
+                     placed, spec: policy, ..
+                 }| Claim {
+                    placed,
+                    policy,
+                    targets: targets.of(placed, policy),
+                },
+            )
             .collect();
         policies.sort_by_cached_key(|claim| {
             let resource = &claim.placed.resource;

@@ -169,7 +169,7 @@ pub(super) fn statuses(
             ParentStatus {
                 parent: parent_name(key),
                 controller: controller.clone(),
-                conditions,
+                conditions: conditions.into(),
             }
         });
         let parents = bounded(parents.collect());
@@ -271,8 +271,8 @@ fn bounded(mut ancestors: Vec<ParentStatus>) -> Vec<ParentStatus> {
         ancestors.truncate(ANCESTORS_MAX);
         if let Some(last) = ancestors.last_mut() {
             let message = "Ancestors have been aggregated because the number of policy ancestors exceeds 16.";
-            last.conditions
-                .push(Condition::yes("Aggregated", "Aggregated", message));
+            let aggregated = Condition::yes("Aggregated", "Aggregated", message);
+            last.conditions = last.conditions.iter().cloned().chain([aggregated]).collect();
         }
     }
     ancestors

@@ -113,7 +113,7 @@ fn shown(status: &Status) -> Vec<String> {
             .section_name
             .as_deref()
             .map_or(String::new(), |name| format!("/{name}"));
-        for condition in &ancestor.conditions {
+        for condition in ancestor.conditions.iter() {
             lines.push(format!(
                 "{}{section} {}={} {}",
                 ancestor.parent.name, condition.kind, condition.holds, condition.reason
