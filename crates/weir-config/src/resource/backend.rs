@@ -106,7 +106,11 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<Backend> 
             fields.key_span("endpoints"),
             "the Backend has no \"endpoints\"",
         );
-        decoder.report(finding.help("list at least one"));
+        decoder.report(
+            finding
+                .help("list at least one")
+                .effect("requests to it are answered 503"),
+        );
     }
     let mark = decoder.mark();
     let endpoints: Vec<_> = items

@@ -30,8 +30,7 @@ pub struct Mark {
 /// The fields of a mapping.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'n> {
-    node: &'n Node,
-    name: &'static str,
+    field: Field<'n>,
 }
 
 /// A value and the name of the field that holds it. Items of a list have the list's name.
@@ -41,31 +40,56 @@ pub struct Field<'n> {
     pub name: &'static str,
     /// Its value, never `null`.
     pub node: &'n Node,
+    /// Whether it is an entry of the list of that name.
+    pub is_entry: bool,
 }
 
 impl<'n> Field<'n> {
     /// A value under a name.
     pub fn new(name: &'static str, node: &'n Node) -> Self {
-        Self { name, node }
+        Self {
+            name,
+            node,
+            is_entry: false,
+        }
     }
 
     /// Where the value is written.
     pub fn span(&self) -> Span {
         self.node.span
     }
+
+    /// What it is, in messages about its fields.
+    fn holder(&self) -> String {
+        match self.is_entry {
+            true => format!("an entry of {}", self.name),
+            false => self.name.to_owned(),
+        }
+    }
+
+    /// What it is, in messages about its value. Kinds and descriptions go without quotes.
+    fn shown(&self) -> String {
+        let name = self.name;
+        let bare = name.starts_with(|c: char| c.is_ascii_uppercase()) || name.contains(' ');
+        match (self.is_entry, bare) {
+            (true, _) => format!("an entry of \"{name}\""),
+            (false, true) => name.to_owned(),
+            (false, false) => format!("\"{name}\""),
+        }
+    }
 }
 
 impl<'n> Fields<'n> {
     /// The field of that name, when it is written and not `null`.
     pub fn optional(&self, name: &'static str) -> Option<Field<'n>> {
-        self.node.field(name).map(|node| Field { name, node })
+        self.field.node.field(name).map(|node| Field::new(name, node))
     }
 
     /// The field of that name; its absence is an error.
     pub fn required(&self, decoder: &mut Decoder, name: &'static str) -> Option<Field<'n>> {
         let field = self.optional(name);
         if field.is_none() {
-            let message = format!("{} has no \"{name}\"", self.name);
+            let message = format!("{} has no \"{name}\"", self.field.holder());
             decoder
                 .report(Finding::new("E0102", self.span(), message).label(format!("\"{name}\" is required")));
         }
@@ -74,19 +98,20 @@ impl<'n> Fields<'n> {
 
     /// All fields, in the order written.
     pub fn entries(&self) -> &'n [Entry] {
-        self.node.entries()
+        self.field.node.entries()
     }
 
     /// Where the mapping starts.
     pub fn span(&self) -> Span {
-        self.node.span
+        self.field.node.span
     }
 
     /// Where the key of a field is written; the mapping's start when it is not written.
     pub fn key_span(&self, name: &str) -> Span {
-        self.node
+        self.field
+            .node
             .entry(name)
-            .map_or(self.node.span, |entry| entry.key_span)
+            .map_or(self.field.node.span, |entry| entry.key_span)
     }
 }
 
@@ -131,7 +156,7 @@ impl Decoder {
             return None;
         };
         for entry in entries.iter().filter(|entry| !known.contains(&&*entry.key)) {
-            let message = format!("{} has no field \"{}\"", field.name, entry.key);
+            let message = format!("{} has no field \"{}\"", field.holder(), entry.key);
             let finding = Finding::new("W0101", entry.key_span, message).label("the field is ignored");
             self.report(match nearest(&entry.key, known.iter().copied()) {
                 Some(meant) => finding.help(format!("did you mean \"{meant}\"?")),
@@ -139,10 +164,7 @@ impl Decoder {
                 None => finding,
             });
         }
-        Some(Fields {
-            node: field.node,
-            name: field.name,
-        })
+        Some(Fields { field })
     }
 
     /// The fields of a mapping whose keys are free, or that somebody else checks.
@@ -151,10 +173,7 @@ impl Decoder {
             self.wrong_type(field, "a mapping");
             return None;
         }
-        Some(Fields {
-            node: field.node,
-            name: field.name,
-        })
+        Some(Fields { field })
     }
 
     /// The items of a list; `null` items are errors. More than `usual` are kept and warned about.
@@ -176,6 +195,7 @@ impl Decoder {
             let item = Field {
                 name: field.name,
                 node,
+                is_entry: true,
             };
             if node.is_null() {
                 self.wrong_type(item, "a value");
@@ -193,7 +213,7 @@ impl Decoder {
             return None;
         };
         if !scalar.is_string() {
-            let message = format!("\"{}\" is text, found {}", field.name, field.node.kind_word());
+            let message = format!("{} is text, found {}", field.shown(), field.node.kind_word());
             let help = format!("put it in quotes: \"{}\"", scalar.text);
             self.report(
                 portability(field.span(), message)
@@ -211,7 +231,7 @@ impl Decoder {
             self.report(Finding::new(
                 "E0103",
                 text.span,
-                format!("\"{}\" is empty", field.name),
+                format!("{} is empty", field.shown()),
             ));
             return None;
         }
@@ -232,13 +252,13 @@ impl Decoder {
             return None;
         };
         if !range.contains(&value) {
-            let message = format!("\"{}\" is {value}, which is out of range", field.name);
+            let message = format!("{} is {value}, which is out of range", field.shown());
             let label = format!("must be from {} to {}", range.start(), range.end());
             self.report(Finding::new("E0103", field.span(), message).label(label));
             return None;
         }
         if quoted.is_some() {
-            let message = format!("\"{}\" is a number, found text", field.name);
+            let message = format!("{} is a number, found text", field.shown());
             let finding = portability(field.span(), message).label("read as a number");
             self.report(finding.help(format!("remove the quotes: {value}")));
         }
@@ -254,7 +274,7 @@ impl Decoder {
             return None;
         };
         if scalar.is_some_and(|scalar| scalar.is_string()) {
-            let message = format!("\"{}\" is true or false, found text", field.name);
+            let message = format!("{} is true or false, found text", field.shown());
             self.report(portability(field.span(), message).help(format!("remove the quotes: {value}")));
         }
         Some(Spanned::new(value, field.span()))
@@ -281,7 +301,7 @@ impl Decoder {
             return None;
         };
         let Some(value) = format::duration(&scalar.text) else {
-            let message = format!("\"{}\" is not a duration: \"{}\"", field.name, scalar.text);
+            let message = format!("{} is not a duration: \"{}\"", field.shown(), scalar.text);
             let finding = Finding::new("E0103", field.span(), message);
             self.report(match scalar.integer() {
                 Some(number) => finding.help(format!("add a unit: {number}s or {number}ms")),
@@ -301,7 +321,7 @@ impl Decoder {
             return Some(Spanned::new(*value, text.span));
         }
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-        let message = format!("\"{}\" cannot be \"{}\"", field.name, text.value);
+        let message = format!("{} cannot be \"{}\"", field.shown(), text.value);
         let finding = Finding::new("E0104", text.span, message);
         self.report(match nearest(&text, words.iter().copied()) {
             Some(meant) => finding.help(format!("did you mean {meant}? Possible are {}", words.join(", "))),
@@ -324,8 +344,8 @@ impl Decoder {
     /// Reports a value of the wrong type.
     pub fn wrong_type(&mut self, field: Field<'_>, expected: &str) {
         let message = format!(
-            "\"{}\" must be {expected}, found {}",
-            field.name,
+            "{} must be {expected}, found {}",
+            field.shown(),
             field.node.kind_word()
         );
         self.report(Finding::new("E0101", field.span(), message).label(format!("expected {expected}")));
@@ -482,7 +502,7 @@ mod tests {
         check(
             "f: [a, null]",
             items,
-            r#"Some(1) | E0101 "f" must be a value, found null: expected a value"#,
+            r#"Some(1) | E0101 an entry of "f" must be a value, found null: expected a value"#,
         );
         check(
             "f: {}",

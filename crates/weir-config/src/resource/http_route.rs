@@ -402,3 +402,111 @@ fn timeouts(decoder: &mut Decoder, field: Field<'_>) -> HttpTimeouts {
         backend_request,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{Body, ResourceSet};
+
+    /// Decodes a route with this `spec` (in flow style).
+    fn route(spec: &str) -> Option<HttpRoute> {
+        let text = format!(
+            "{{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {{name: r}}, spec: {spec}}}"
+        );
+        let set = ResourceSet::from_texts([("r.yaml", &*text)]);
+        match &set.objects.first()?.resource.body {
+            Body::HttpRoute(route) => Some(route.clone()),
+            _ => None,
+        }
+    }
+
+    /// A rule in short: its matches, whether it is refused, and which backends are.
+    fn rule(rule: &str) -> (usize, bool, Vec<bool>) {
+        let route = route(&format!("{{rules: [{rule}]}}")).expect(rule);
+        let rule = &route.rules[0];
+        (
+            rule.matches.len(),
+            rule.refused,
+            rule.backends.iter().map(|backend| backend.refused).collect(),
+        )
+    }
+
+    #[test]
+    fn what_cannot_be_read_never_widens_what_is_matched() {
+        for (text, expected) in [
+            ("{}", (1, false, vec![])),
+            ("{matches: []}", (1, false, vec![])),
+            ("{matches: null}", (1, false, vec![])),
+            ("{matches: [{}]}", (1, false, vec![])),
+            ("{matches: [{method: get}]}", (0, false, vec![])),
+            ("{matches: [{method: get}, {method: GET}]}", (1, false, vec![])),
+            ("{matches: {method: GET}}", (0, false, vec![])),
+            ("{matches: [null]}", (0, false, vec![])),
+            ("text", (0, true, vec![])),
+        ] {
+            assert_eq!(rule(text), expected, "{text}");
+        }
+        let everything = route("{rules: [{}]}").expect("a route").rules[0].matches[0].clone();
+        assert_eq!(everything.path.value, PathMatch::Prefix("".into()));
+        assert!(
+            route("{hostnames: [_]}").is_none(),
+            "no host left must not mean all hosts"
+        );
+        assert!(route("{hostnames: [_, a.com]}").is_some_and(|route| route.hostnames.len() == 1));
+        assert!(route("{hostnames: []}").is_some_and(|route| route.hostnames.is_empty()));
+    }
+
+    #[test]
+    fn only_what_is_wrong_is_refused() {
+        for (text, expected) in [
+            (
+                "{backendRefs: [{name: a, port: 80}, {name: b}]}",
+                (1, false, vec![false, true]),
+            ),
+            (
+                "{backendRefs: [{name: a, port: 80, filters: [{type: CORS}]}]}",
+                (1, false, vec![true]),
+            ),
+            ("{backendRefs: [1]}", (1, false, vec![true])),
+            (
+                "{backendRefs: [{kind: Backend, group: gateway.envoyproxy.io, name: a}]}",
+                (1, false, vec![false]),
+            ),
+            (
+                "{filters: [{type: CORS}], backendRefs: [{name: a, port: 80}]}",
+                (1, true, vec![false]),
+            ),
+            ("{timeouts: {request: 1}}", (1, true, vec![])),
+            ("{timeouts: {request: 1s, backendRequest: 2s}}", (1, true, vec![])),
+            (
+                "{timeouts: {request: 0s, backendRequest: 2s}}",
+                (1, false, vec![]),
+            ),
+            ("{name: ''}", (1, false, vec![])),
+            ("{unknown: 1}", (1, false, vec![])),
+        ] {
+            assert_eq!(rule(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_route_without_rules_matches_everything() {
+        let route = route("{}").expect("a route");
+        assert_eq!((route.rules.len(), route.rules[0].matches.len()), (1, 1));
+    }
+
+    #[test]
+    fn prefixes_lose_their_trailing_slash_and_header_names_their_case() {
+        let route = route(
+            "{rules: [{matches: [{path: {value: /a/}, headers: [{name: X-Y, value: Z}], method: GET}, {path: {type: Exact, value: /a/}}]}]}",
+        );
+        let matches = &route.expect("a route").rules[0].matches;
+        assert_eq!(matches[0].path.value, PathMatch::Prefix("/a".into()));
+        assert_eq!(&*matches[0].headers[0].name, "x-y");
+        assert_eq!(
+            matches[0].method.as_ref().map(|method| &*method.value),
+            Some("GET")
+        );
+        assert_eq!(matches[1].path.value, PathMatch::Exact("/a/".into()));
+    }
+}

@@ -180,7 +180,7 @@ pub(super) fn labels(decoder: &mut Decoder, field: Field<'_>) -> Labels {
     };
     let mut labels = Labels::new();
     for entry in fields.entries().iter().filter(|entry| !entry.node.is_null()) {
-        if let Some(text) = decoder.text(Field::new(field.name, &entry.node)) {
+        if let Some(text) = decoder.text(Field::new("a label's value", &entry.node)) {
             labels.insert(entry.key.clone(), text.value);
         }
     }

@@ -126,11 +126,9 @@ fn decode(decoder: &mut Decoder, spec: Field<'_>, kinds: &'static [&'static str]
         }
         (None, refs) if refs.as_ref().is_none_or(Vec::is_empty) && selectors.is_empty() => {
             let message = "the policy has no target";
-            decoder.conflict(
-                fields.span(),
-                message,
-                "add \"targetRefs\" with group, kind and name",
-            );
+            let finding = Finding::new("E0105", fields.span(), message);
+            let finding = finding.help("add \"targetRefs\" with group, kind and name");
+            decoder.report(finding.effect("the policy applies to nothing"));
         }
         _ => {}
     }

@@ -144,7 +144,10 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<Service> 
         let message = "a Service with several ports must name each of them";
         decoder.report(portability(fields.key_span("ports"), message).help("add \"name\" to every port"));
     }
-    decoder.effect_since(mark, "references to this port of the Service answer 500");
+    decoder.effect_since(
+        mark,
+        "references to a port that the Service does not have answer 500",
+    );
     Some(service)
 }
 

@@ -51,7 +51,7 @@ impl Parser {
         for event in granit_parser::Parser::new_from_str_with_options(text, options) {
             let read = match event {
                 Ok((event, span)) => builder.event(event, span),
-                Err(error) => builder.stop(syntax_finding(&error)),
+                Err(error) => builder.stop(syntax_finding(&error, text)),
             };
             if read.is_err() {
                 return Document {
@@ -473,13 +473,24 @@ fn too_deep(span: Span) -> Finding {
     )
 }
 
-fn syntax_finding(error: &ScanError) -> Finding {
+fn syntax_finding(error: &ScanError, text: &str) -> Finding {
     let mark = error.marker();
-    let span = Span {
+    let mut span = Span {
         line: number(mark.line()),
         column: number(mark.col() + 1),
         length: 1,
     };
+    // What is missing at the end is missing after the last line that holds something.
+    let content = text.trim_end();
+    let lines = number(content.split('\n').count());
+    if span.line > lines {
+        let last = content.rsplit('\n').next().unwrap_or_default();
+        span = Span {
+            line: lines,
+            column: number(last.chars().count() + 1),
+            length: 1,
+        };
+    }
     if *error.kind() == ErrorKind::RecursionLimitExceeded {
         return too_deep(span);
     }
@@ -491,7 +502,9 @@ fn syntax_finding(error: &ScanError) -> Finding {
         ErrorKind::UnknownAnchor => {
             "write `&name` before its first use, or quote the text if it starts with `*`"
         }
-        ErrorKind::UnclosedQuotedScalar | ErrorKind::DocumentIndicatorInQuotedScalar => "close the quotes",
+        ErrorKind::UnclosedQuotedScalar
+        | ErrorKind::DocumentIndicatorInQuotedScalar
+        | ErrorKind::InvalidQuotedScalarIndent => "close the quotes on the line where they open",
         ErrorKind::UnclosedFlowCollection { .. } => "close the bracket",
         ErrorKind::UnexpectedCharacter { .. } => "quote the text",
         _ => return finding,

@@ -176,7 +176,10 @@ fn eo06_override_sources_are_one_to_ten_and_each_names_a_header() {
         &from("[]"),
         &["E0303 1:66 endpointOverride.extractFrom takes 1 to 10 entries, not 0"],
     );
-    check(&from("[{}]"), &["E0102 1:67 extractFrom has no \"header\""]);
+    check(
+        &from("[{}]"),
+        &["E0102 1:67 an entry of extractFrom has no \"header\""],
+    );
     let eleven = vec!["{header: a}"; 11].join(", ");
     let (found, findings) = judge(
         "BackendTrafficPolicy",
