@@ -3,10 +3,19 @@
 //! Owns the order of precedence of Gateway API (section by host, then host, path, method, headers, query, age,
 //! name, order) and nothing else: it knows no bytes of HTTP, no socket, no endpoint.
 
+mod build;
+mod condition;
 mod explain;
+mod host;
+mod pattern;
+mod precedence;
+mod query;
 mod request;
 mod router;
+mod table;
+mod trie;
 
 pub use explain::{Considered, Explanation, Outranked, Refusal, Verdict};
+pub use pattern::{Pattern, PatternError};
 pub use request::{HeaderView, Hit, Miss, RequestParts};
 pub use router::Router;

@@ -1,149 +1,199 @@
 //! The compiled routes of one listener.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
-use regex::Regex;
-use weir_model::{HostPattern, Listener, Match, PathMatch, Route, ValueMatch};
+use weir_model::{HostPattern, Listener, Route};
 
-use crate::{Considered, Explanation, Hit, Miss, Refusal, RequestParts, Verdict};
+use crate::condition::Conditions;
+use crate::host::HostIndex;
+use crate::trie::{NONE, Trie};
+use crate::{Explanation, Hit, Miss, Pattern, RequestParts, build, explain};
 
 /// The compiled routes of one listener. Immutable; meant to be shared.
+///
+/// Looking up costs a few hash probes: the section by host, the most specific host of that section, then one per
+/// path element. None of them grows with the number of routes. The order of precedence is fixed when building.
 #[derive(Debug)]
 pub struct Router {
-    sections: Vec<HostPattern>,
-    entries: Vec<(HostPattern, Hit, Match)>,
+    /// Host to group; one family.
+    pub(crate) sections: HostIndex,
+    pub(crate) groups: Box<[Group]>,
+    /// Host to table; a family for each group.
+    pub(crate) hosts: HostIndex,
+    pub(crate) tables: Box<[HostTable]>,
+    /// The paths of all tables; root N belongs to table N.
+    pub(crate) trie: Trie,
+    pub(crate) nodes: Box<[Node]>,
+    /// By table, then by precedence.
+    pub(crate) candidates: Box<[Candidate]>,
+    pub(crate) conditions: Box<[Conditions]>,
+    /// Regular expressions on paths, by node and then by precedence.
+    pub(crate) path_patterns: Box<[PathPattern]>,
+    pub(crate) routes: Box<[Arc<Route>]>,
+}
+
+/// Sections that share one host pattern; usually one. Gateways that share an address may write the same host:
+/// neither precedes, so their routes compete as if they were one section's.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) host: HostPattern,
+    pub(crate) sections: Vec<u32>,
+}
+
+/// The routes of one group under one host pattern.
+#[derive(Debug)]
+pub(crate) struct HostTable {
+    pub(crate) group: u32,
+    pub(crate) host: HostPattern,
+    /// The table of the next less specific host that covers all of this one's hosts, or [`NONE`].
+    pub(crate) wider: u32,
+    pub(crate) candidates: Range,
+}
+
+/// A node of the path tree: the matches that end there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    pub(crate) exact: Range,
+    pub(crate) prefix: Range,
+    /// Regular expressions whose literal start ends here; a range of `path_patterns`.
+    pub(crate) patterns: Range,
+    /// The nearest node above with a prefix, or [`NONE`].
+    pub(crate) shorter_prefix: u32,
+    /// The nearest node above with regular expressions, or [`NONE`].
+    pub(crate) shorter_patterns: u32,
+}
+
+/// A match under one host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) hit: Hit,
+    /// Index in `conditions`, or [`NONE`].
+    pub(crate) conditions: u32,
+}
+
+/// A regular expression on the path.
+#[derive(Debug)]
+pub(crate) struct PathPattern {
+    pub(crate) pattern: Arc<Pattern>,
+    pub(crate) candidate: u32,
+}
+
+/// Part of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
 }
 
 impl Router {
     /// Compiles the routes attached to `listener`; `routes` is indexed by [`weir_model::RouteId`].
+    ///
+    /// An attachment of a route that `routes` does not hold is passed over; a match whose regular expression
+    /// [`Pattern::compile`] refuses matches nothing.
     pub fn build(listener: &Listener, routes: &[Arc<Route>]) -> Self {
-        let mut entries = Vec::new();
-        for (section, at) in (0..).zip(&listener.sections) {
-            for attachment in &at.attachments {
-                let Some(route) = routes.get(attachment.route.0 as usize) else {
-                    continue;
-                };
-                for (rule, of) in (0..).zip(&route.rules) {
-                    for (match_index, one) in (0..).zip(&of.matches) {
-                        for host in &attachment.hosts {
-                            let hit = Hit {
-                                section,
-                                route: attachment.route,
-                                rule,
-                                match_index,
-                            };
-                            entries.push((host.clone(), hit, one.clone()));
-                        }
-                    }
-                }
-            }
-        }
-        entries.sort_by_key(|(host, hit, one)| {
-            let route = &routes[hit.route.0 as usize];
-            let path = match &one.path {
-                PathMatch::Exact(_) => (2, 0),
-                PathMatch::Regex(text) => (1, text.chars().count()),
-                PathMatch::Prefix(text) => (0, text.chars().count()),
-            };
-            let conditions = (path, one.method.is_some(), one.headers.len(), one.query.len());
-            let name = format!("{}/{}", route.object.namespace, route.object.name);
-            (
-                Reverse((host.specificity(), conditions)),
-                route.created.is_none(),
-                route.created,
-                name,
-                *hit,
-            )
-        });
-        Self {
-            sections: listener
-                .sections
-                .iter()
-                .map(|section| section.host.clone())
-                .collect(),
-            entries,
-        }
+        build::build(listener, routes)
     }
 
     /// The match that serves a request.
     ///
+    /// Allocates nothing, except when a condition on a header meets several fields of that name, or a condition
+    /// on a query parameter meets a percent sign.
+    ///
     /// # Errors
-    /// [`Miss`] says why nothing does.
+    /// [`Miss`] says why nothing does; the client's fault.
     pub fn find(&self, request: &RequestParts<'_>) -> Result<Hit, Miss> {
-        let covering = self.sections.iter().filter(|host| host.matches(request.host));
-        let best = covering
-            .max_by_key(|host| host.specificity())
-            .ok_or(Miss::NoHost)?;
-        let mut entries = self.entries.iter().filter(|(host, hit, _)| {
-            self.sections[hit.section as usize] == *best && host.matches(request.host)
-        });
-        entries
-            .find(|(.., one)| holds(one, request))
-            .map(|(_, hit, _)| *hit)
-            .ok_or(Miss::NoRoute)
+        let group = self.sections.find(0, request.host).ok_or(Miss::NoHost)?;
+        let mut table = self.hosts.find(group, request.host).unwrap_or(NONE);
+        // A less specific host of the same section still covers the request: Gateway API's precedence is over all
+        // matches of the listener.
+        while table != NONE {
+            if let Some(candidate) = self.find_in_table(table, request) {
+                return Ok(candidate.hit);
+            }
+            table = self.tables[table as usize].wider;
+        }
+        Err(Miss::NoRoute)
     }
 
-    /// How [`Router::find`] comes to its answer: candidates in order of precedence and why each lost.
+    /// How [`Router::find`] comes to its answer: the nearest matches in order of precedence and why each lost.
+    /// Looks at every match of the listener; for people, not for the request path.
     pub fn explain(&self, request: &RequestParts<'_>) -> Explanation {
-        let outcome = self.find(request);
-        let considered = |(host, hit, _): &(HostPattern, Hit, Match)| Considered {
-            at: *hit,
-            host: host.clone(),
-            verdict: if outcome == Ok(*hit) {
-                Verdict::Chosen
-            } else {
-                Verdict::Refused(vec![Refusal::Path])
-            },
-        };
-        let candidates = self.entries.iter().map(considered).collect();
-        Explanation {
-            sections: Vec::new(),
-            section_host: None,
-            outcome,
-            candidates,
-            omitted: 0,
+        explain::explain(self, request)
+    }
+
+    fn find_in_table(&self, table: u32, request: &RequestParts<'_>) -> Option<&Candidate> {
+        let (deepest, whole) = self.trie.walk(table, request.path);
+        let node = &self.nodes[deepest as usize];
+        if whole && let Some(found) = self.find_in_list(node.exact, request) {
+            return Some(found);
+        }
+        if let Some(found) = self.find_pattern(node, request) {
+            return Some(found);
+        }
+        if !request.path.starts_with('/') {
+            return None;
+        }
+        let mut node = node;
+        loop {
+            if let Some(found) = self.find_in_list(node.prefix, request) {
+                return Some(found);
+            }
+            if node.shorter_prefix == NONE {
+                return None;
+            }
+            node = &self.nodes[node.shorter_prefix as usize];
         }
     }
-}
 
-fn holds(one: &Match, request: &RequestParts<'_>) -> bool {
-    let path = match &one.path {
-        PathMatch::Exact(text) => **text == *request.path,
-        PathMatch::Prefix(text) => request
-            .path
-            .strip_prefix(&**text)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-        PathMatch::Regex(text) => matches_whole(text, request.path),
-    };
-    let value_is = |expected: &ValueMatch, value: &str| match expected {
-        ValueMatch::Exact(text) => **text == *value,
-        ValueMatch::Regex(text) => matches_whole(text, value),
-    };
-    let parameter = |name: &str| {
-        let pairs = request.query.unwrap_or_default().split('&');
-        pairs
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .find(|(key, _)| *key == name)
-            .map(|pair| pair.1)
-    };
-    path && one
-        .method
-        .as_ref()
-        .is_none_or(|method| **method == *request.method)
-        && one.headers.iter().all(|header| {
-            let mut joined = String::new();
-            request
-                .headers
-                .value(&header.name, &mut joined)
-                .is_some_and(|value| value_is(&header.value, value))
-        })
-        && one
-            .query
+    fn find_in_list(&self, list: Range, request: &RequestParts<'_>) -> Option<&Candidate> {
+        self.candidates[list.indexes()]
             .iter()
-            .all(|query| parameter(&query.name).is_some_and(|value| value_is(&query.value, value)))
+            .find(|one| self.holds(one, request))
+    }
+
+    /// The first by precedence of the regular expressions at `node` and above.
+    fn find_pattern<'a>(&'a self, mut node: &'a Node, request: &RequestParts<'_>) -> Option<&'a Candidate> {
+        let mut best = NONE;
+        loop {
+            for one in &self.path_patterns[node.patterns.indexes()] {
+                if one.candidate >= best {
+                    break;
+                }
+                let candidate = &self.candidates[one.candidate as usize];
+                if one.pattern.matches(request.path) && self.holds(candidate, request) {
+                    best = one.candidate;
+                }
+            }
+            if node.shorter_patterns == NONE {
+                return self.candidates.get(best as usize);
+            }
+            node = &self.nodes[node.shorter_patterns as usize];
+        }
+    }
+
+    fn holds(&self, candidate: &Candidate, request: &RequestParts<'_>) -> bool {
+        candidate.conditions == NONE || self.conditions[candidate.conditions as usize].hold(request)
+    }
 }
 
-fn matches_whole(pattern: &str, value: &str) -> bool {
-    Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(value))
+impl Range {
+    pub(crate) fn indexes(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// Takes in the index `at`, which follows the last one when there is one.
+    pub(crate) fn extend_to(&mut self, at: u32) {
+        debug_assert!(
+            self.is_empty() || self.end == at,
+            "{self:?} and {at} are not contiguous"
+        );
+        if self.is_empty() {
+            self.start = at;
+        }
+        self.end = at + 1;
+    }
 }
