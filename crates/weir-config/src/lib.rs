@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod nearest;
 pub mod report;
 pub mod resource;

@@ -90,6 +90,200 @@ const OBJECTS: &[Code] = &[
     is("N0112", "An object is of a kind that weir has no use for."),
 ];
 
-const TRANSLATION: &[Code] = &[];
+const TRANSLATION: &[Code] = &[
+    is(
+        "N0201",
+        "A Gateway's class is not defined; the Gateway is served all the same.",
+    ),
+    is(
+        "N0202",
+        "A Gateway is of another controller's class; it is not served here.",
+    ),
+    is(
+        "E0203",
+        "A Gateway's class is not defined; the Gateway is not served.",
+    ),
+    is("N0204", "Parameters of a GatewayClass have no effect."),
+    is("W0204", "Parameters of a GatewayClass do not exist."),
+    is("E0205", "A listener's protocol is not served."),
+    is(
+        "E0206",
+        "Listeners of a Gateway conflict; none of them is opened.",
+    ),
+    is(
+        "E0207",
+        "Another Gateway's listener has the same address, port and hostname.",
+    ),
+    is("E0208", "A Gateway's address cannot be listened on."),
+    is("E0209", "A listener allows a kind of route that it cannot serve."),
+    is("W0210", "A part of a Gateway is not served yet."),
+    is("E0211", "A route's parent does not exist."),
+    is("W0212", "A route's parent is of a kind that is not served."),
+    is(
+        "E0213",
+        "A route names a listener or port that its Gateway does not have.",
+    ),
+    is("E0214", "A Gateway's listeners do not allow a route."),
+    is(
+        "E0215",
+        "None of a route's hostnames belongs to its Gateway's listeners.",
+    ),
+    is(
+        "W0216",
+        "One of a route's hostnames belongs to none of the listeners.",
+    ),
+    is("W0217", "A route names no parent."),
+    is(
+        "W0218",
+        "A route is attached only to listeners that are not served.",
+    ),
+    is("E0220", "A reference names a kind that is no backend."),
+    is("E0221", "A reference to another namespace has no ReferenceGrant."),
+    is("E0222", "A reference names an object that does not exist."),
+    is(
+        "E0223",
+        "A reference names a port that the Service does not have.",
+    ),
+    is("E0224", "A reference names a Service of type ExternalName."),
+    is("E0225", "A Service's appProtocol is not served."),
+    is("W0226", "A Service asks for TLS, which is not served yet."),
+    is("N0227", "A Service asks for WebSocket, which is not served yet."),
+    is("E0228", "A reference names a Backend that cannot be served."),
+    is("W0230", "A backend has no endpoints."),
+    is(
+        "W0231",
+        "A Service's port has no endpoints, though the Service has some.",
+    ),
+    is("W0232", "An endpoint or a set of them is left out."),
+    is(
+        "W0233",
+        "A Service has endpoints by address and by name; those by name are left out.",
+    ),
+    is(
+        "E0234",
+        "An endpoint has a loopback address where that is not allowed.",
+    ),
+    is("E0240", "A Backend of type DynamicResolver is not served."),
+    is("E0241", "TLS to a Backend is not served yet."),
+    is("E0242", "A Backend's appProtocol is not served yet."),
+    is("W0243", "A Backend's fallback is not served yet."),
+    is(
+        "E0250",
+        "A filter cannot be applied; what it belongs to answers 500.",
+    ),
+    is("W0251", "A rule's retry is not served yet."),
+    is("W0252", "A rule's session persistence is not served yet."),
+    is("W0254", "A rule forwards to nothing and answers 500."),
+    is(
+        "W0260",
+        "A match never gets a request, because an earlier one takes all of them.",
+    ),
+    is(
+        "W0270",
+        "Listeners on one address find the client's address in different ways.",
+    ),
+];
 
-const POLICIES: &[Code] = &[];
+const POLICIES: &[Code] = &[
+    is("W0301", "A policy has a field that only weir's own kind has."),
+    is(
+        "E0303",
+        "A number, length or duration of a policy is out of range.",
+    ),
+    is(
+        "E0305",
+        "A block of a policy is missing for its type, or belongs to another type.",
+    ),
+    is(
+        "W0306",
+        "A cookie's lifetime has a fraction of a second, which is dropped.",
+    ),
+    is("E0307", "A Maglev table size is not a prime in range."),
+    is(
+        "E0308",
+        "A block of a policy does not go with the load balancer's type.",
+    ),
+    is(
+        "W0309",
+        "A part of a policy is not supported yet and has no effect.",
+    ),
+    is("E0310", "A load balancer's type is not supported."),
+    is("W0311", "A policy's target does not exist."),
+    is("E0312", "A policy merges where merging is not possible."),
+    is("W0313", "A policy's target is of a kind that is not served yet."),
+    is("E0314", "A policy is not valid once merged."),
+    is("E0315", "Another policy already has the target."),
+    is("E0316", "A policy's target has no section of that name."),
+];
+
+/// The text of `docs/problems.md`.
+pub fn document() -> String {
+    let mut text = "# Problems\n\nWhat `weir check` and `weir run` say about a configuration, by code. The letter is the \
+                    severity:\nE (error): something as written cannot be served; W (warning): served, but probably not as \
+                    meant;\nN (note): nothing is lost. Every message says where, why, what to do, and what it means for \
+                    traffic.\n\nThis file is made from `crates/weir-config/src/report/codes.rs`; a test holds them \
+                    together.\n"
+        .to_owned();
+    for (stage, codes) in CODES {
+        text += &format!("\n## {stage}\n\n| code | meaning |\n|---|---|\n");
+        for code in *codes {
+            text += &format!("| {} | {} |\n", code.code, code.meaning);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn all() -> impl Iterator<Item = &'static Code> {
+        CODES.iter().flat_map(|(_, codes)| codes.iter())
+    }
+
+    /// Every code between quotes in the sources below `folder`, this file excepted.
+    fn used(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                used(&path, found);
+            } else if path.file_name().is_some_and(|name| name != "codes.rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                found.extend(text.split('"').filter(|word| is_code(word)).map(str::to_owned));
+            }
+        }
+    }
+
+    fn is_code(word: &str) -> bool {
+        let digits = word.strip_prefix(['E', 'W', 'N']).unwrap_or_default();
+        digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    }
+
+    #[test]
+    fn every_code_that_is_used_is_registered_and_the_other_way_round() {
+        let mut found = BTreeSet::new();
+        used(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        let registered: BTreeSet<String> = all().map(|code| code.code.to_owned()).collect();
+        assert_eq!(found, registered);
+        assert_eq!(all().count(), registered.len(), "a code is registered twice");
+        assert_eq!(code("E0001").map(|code| code.code), Some("E0001"));
+    }
+
+    #[test]
+    fn the_document_is_made_from_the_registry() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/problems.md");
+        if std::env::var_os("WEIR_BLESS").is_some() {
+            fs::write(&path, document()).expect("a writable document");
+        }
+        let written = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == document(),
+            "WEIR_BLESS=1 cargo test -p weir-config writes {}",
+            path.display()
+        );
+    }
+}

@@ -9,7 +9,7 @@ mod json;
 mod summary;
 mod text;
 
-pub use codes::{CODES, Code, code};
+pub use codes::{CODES, Code, code, document};
 pub use github::github;
 pub use json::json;
 pub use summary::Summary;

@@ -285,7 +285,7 @@ mod tests {
     fn only_so_many_are_shown_the_severe_ones_first() {
         let note = Problem {
             severity: Severity::Note,
-            code: "N0001",
+            code: "N0005",
             ..problem(1, 1, 1)
         };
         let problems = [note.clone(), problem(1, 1, 1), note];
@@ -302,7 +302,7 @@ mod tests {
             severity_min: Severity::Warning,
             ..TextOptions::default()
         };
-        assert!(!shown(&problems, options).contains("N0001"));
+        assert!(!shown(&problems, options).contains("N0005"));
     }
 
     #[test]

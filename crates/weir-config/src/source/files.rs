@@ -36,7 +36,7 @@ pub struct Loaded {
     pub change: Change,
     /// Objects in `resources` that are not as the files say, but as they were when they were last good.
     pub held: Vec<ObjectName>,
-    /// The files read, in order.
+    /// The files and named paths, in order, also those that could not be read.
     pub files: Vec<Arc<str>>,
 }
 
@@ -125,6 +125,7 @@ impl<'l> Load<'l> {
             Err(problem) => {
                 self.lost.push(PathBuf::from(&*name));
                 self.assembly.report(*problem);
+                self.files.push(name);
                 return;
             }
         };
@@ -152,6 +153,7 @@ impl<'l> Load<'l> {
 
     fn failure(&mut self, path: &Path, error: &io::Error) {
         let origin = Origin::new(Arc::from(path.to_string_lossy()), 0, 0);
+        self.files.extend(origin.file.clone());
         self.assembly.report(unreadable(error).at(origin));
         self.lost.push(path.to_owned());
     }

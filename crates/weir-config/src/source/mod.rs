@@ -7,7 +7,7 @@ mod change;
 mod documents;
 mod files;
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 mod walk;
 mod watch;
 

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process};
 
 /// A directory that is removed with its contents in the end.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = env::temp_dir().join(format!("weir-config-{}-{number}", process::id()));
@@ -17,7 +17,7 @@ impl Scratch {
         Self(path)
     }
 
-    pub(super) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         if name.as_ref() == Path::new(".") {
             self.0.clone()
         } else {
@@ -25,14 +25,14 @@ impl Scratch {
         }
     }
 
-    pub(super) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         fs::write(path, text).expect("a file");
     }
 
     /// Writes a version of a Kubernetes volume and swaps `..data` to it, as the kubelet does.
-    pub(super) fn mount(&self, version: &str, name: &str, text: &str) {
+    pub(crate) fn mount(&self, version: &str, name: &str, text: &str) {
         self.write(&format!("{version}/{name}"), text);
         symlink(version, self.path("..data_tmp")).expect("a link");
         fs::rename(self.path("..data_tmp"), self.path("..data")).expect("a swap");
