@@ -8,22 +8,15 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use weir_wire::connection::Connection;
 use weir_wire::expect::{Expectation, expectation};
-use weir_wire::head::{HeadLimits, Progress, RequestHead};
+use weir_wire::head::{Progress, RequestHead};
 use weir_wire::{BodyLength, Known, Method, Target, Version, framing};
 
 use crate::answer::{Answer, Body};
-use crate::body::{BodyReader, BodyState};
+use crate::body::{BodyReader, BodyState, LIMITS};
 use crate::identity::Seen;
-use crate::server::Shared;
+use crate::options::Shared;
 use crate::{Identity, Knobs};
 
-/// Roomier than any gateway's, so that a test of a gateway's limits meets the gateway's.
-pub(crate) const LIMITS: HeadLimits = HeadLimits {
-    head_bytes: 256 * 1024,
-    fields: 256,
-    field_bytes: 128 * 1024,
-    target_bytes: 64 * 1024,
-};
 /// Bytes asked from the socket at a time.
 const READ_BYTES: usize = 16 * 1024;
 

@@ -12,9 +12,11 @@ mod connection;
 mod counters;
 mod identity;
 mod knobs;
+mod options;
 mod server;
 
 pub use counters::Counters;
 pub use identity::{Identity, canonical_name};
 pub use knobs::{KnobError, Knobs};
-pub use server::{Echo, Options};
+pub use options::Options;
+pub use server::Echo;

@@ -1,0 +1,71 @@
+//! `weir check`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use weir_config::report::{self, SourceTexts, Summary, TextOptions};
+use weir_model::Severity;
+
+use crate::error::{CommandError, Exit};
+use crate::flags::{Global, Output};
+use crate::{config, output};
+
+/// Report every problem of a configuration
+///
+/// Reads the files the way weir run does, asks no network, and prints all problems at once: where, what is
+/// wrong, what to do, and what it means for traffic.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit code 3 when there is an error.
+
+Examples:
+  weir check gateway.yaml routes.d/
+  weir check -o json gateway.yaml
+  weir check -o github config/            annotations in a GitHub workflow
+  kubectl get gateways,httproutes,services,endpointslices -o yaml | weir check -")]
+pub(crate) struct CheckArgs {
+    /// Files or folders; - for standard input. Default: what --config says
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Count warnings as errors
+    #[arg(long, env = "WEIR_STRICT")]
+    strict: bool,
+}
+
+impl CheckArgs {
+    /// Prints every problem.
+    pub(crate) fn execute(&self, global: &Global) -> Result<Exit, CommandError> {
+        let named = if self.paths.is_empty() {
+            &global.config
+        } else {
+            &self.paths
+        };
+        let read = config::read(config::roots(named)?);
+        let summary = Summary::new(read.files.clone(), read.objects, &read.problems);
+        output::print(&match global.output {
+            Output::Json => report::json(&read.problems, &summary),
+            Output::Github => report::github(&read.problems),
+            Output::Text => {
+                let options = TextOptions {
+                    color: output::color_stdout(global.color),
+                    severity_min: if global.quiet {
+                        Severity::Error
+                    } else {
+                        Severity::Note
+                    },
+                    ..TextOptions::default()
+                };
+                let mut texts = SourceTexts::new(config::source_text);
+                let problems = report::text(&read.problems, &mut texts, options);
+                if global.quiet {
+                    problems
+                } else {
+                    format!("{problems}{summary}\n")
+                }
+            }
+        })?;
+        let refused = summary.errors > 0 || (self.strict && summary.warnings > 0);
+        Ok(if refused { Exit::Config } else { Exit::Ok })
+    }
+}

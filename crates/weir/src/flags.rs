@@ -1,0 +1,109 @@
+//! Flags that several commands share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::value::{LogFilter, parse_duration};
+
+/// Flags that every command understands.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Configuration file or folder, or - for standard input; may be repeated.
+    /// Default: ./weir.yaml, else /etc/weir
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "WEIR_CONFIG",
+        value_delimiter = ','
+    )]
+    pub(crate) config: Vec<PathBuf>,
+
+    /// How to print results
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "WEIR_OUTPUT",
+        default_value = "text"
+    )]
+    pub(crate) output: Output,
+
+    /// Say only what is wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Say more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// What to log to standard error: error, warn, info or debug; with ",json" as JSON lines
+    #[arg(long, global = true, value_name = "LEVEL[,json]", env = "WEIR_LOG")]
+    pub(crate) log: Option<LogFilter>,
+
+    /// When to use colour; NO_COLOR is honoured
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        env = "WEIR_COLOR",
+        default_value = "auto"
+    )]
+    pub(crate) color: Color,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// One JSON document with a `schema` field.
+    Json,
+    /// GitHub workflow commands (`weir check` only).
+    Github,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Flags of the data plane, shared by the commands that have one.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PlaneArgs {
+    /// Worker threads. Default: one per core
+    #[arg(long, value_name = "N", env = "WEIR_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+
+    /// Longest time for requests in progress to finish at the end
+    #[arg(long, value_name = "TIME", env = "WEIR_DRAIN_TIMEOUT", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) drain_timeout: Duration,
+
+    /// Seed of every random choice; the same seed makes the same choices. Default: from the kernel
+    #[arg(long, value_name = "NUMBER", env = "WEIR_SEED")]
+    pub(crate) seed: Option<u64>,
+
+    /// Where to write one JSON line per request
+    #[arg(
+        long,
+        value_name = "off|stdout|PATH",
+        env = "WEIR_ACCESS_LOG",
+        default_value = "off"
+    )]
+    pub(crate) access_log: String,
+
+    /// Say in x-weir-reason why an answer did not come from a backend
+    #[arg(long, env = "WEIR_REASON_HEADER")]
+    pub(crate) reason_header: bool,
+}

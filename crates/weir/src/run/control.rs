@@ -1,0 +1,284 @@
+//! What is in force: loads the configuration again and again and hands every change to the data plane.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
+use weir_config::report::{self, SourceTexts, TextOptions};
+use weir_config::resource::ResourceSet;
+use weir_config::source::FileSource;
+use weir_config::translate::{Options, Translation, Translator, Update, translate};
+use weir_model::{Config, EndpointSource, ObjectName, Problem, Severity};
+
+use super::plane::Plane;
+use crate::config::{self, all_problems};
+use crate::log::{Level, Log};
+
+/// Problems written to the log per load, at most.
+const PROBLEMS_MAX: usize = 20;
+/// Names of objects in one line, at most.
+const NAMES_MAX: usize = 3;
+
+/// Owns the source and the last translation.
+#[derive(Debug)]
+pub(crate) struct Control {
+    source: Input,
+    strict: bool,
+    log: Log,
+    translator: Option<Translator>,
+    /// Of the last load.
+    problems: Vec<Problem>,
+    /// Number of the last load that changed something.
+    generation_disk: u64,
+    /// Number of the load that is in force.
+    generation_running: u64,
+    /// Why what runs is not what is written; `None` when it is.
+    difference: Option<String>,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// Files that may change.
+    Files(Box<FileSource>),
+    /// A text that never changes, and its name.
+    Text(String, String),
+}
+
+/// One reading of the source.
+struct Reading {
+    set: ResourceSet,
+    held: Vec<ObjectName>,
+    is_changed: bool,
+}
+
+impl Control {
+    /// Nothing is loaded yet.
+    pub(crate) fn new(source: Input, strict: bool, log: Log) -> Self {
+        Self {
+            source,
+            strict,
+            log,
+            translator: None,
+            problems: Vec::new(),
+            generation_disk: 0,
+            generation_running: 0,
+            difference: None,
+        }
+    }
+
+    /// Loads and puts in force what changed. `asked`: somebody wants to hear of the result even when nothing
+    /// changed. Returns whether a configuration is in force.
+    pub(crate) fn load(&mut self, plane: &Plane, asked: bool) -> bool {
+        let started = Instant::now();
+        let reading = self.read();
+        if !reading.is_changed && self.generation_disk > 0 {
+            if asked {
+                let generation = self.generation_running;
+                self.log.info(&format!(
+                    "nothing has changed: generation {generation} stays in force"
+                ));
+                self.remind();
+            }
+            return self.translator.is_some();
+        }
+        self.generation_disk += 1;
+        if self.strict && self.reject(&reading) {
+            return self.translator.is_some();
+        }
+        let update = match &mut self.translator {
+            Some(translator) => translator.update(&reading.set),
+            None => {
+                self.translator = Some(Translator::new(&reading.set, Options::files()));
+                Update::Config
+            }
+        };
+        let Some(translator) = &self.translator else {
+            return false;
+        };
+        let translation = translator.translation();
+        let problems = all_problems(&reading.set.problems, &translation.problems);
+        report_problems(&self.log, &self.problems, &problems);
+        match &update {
+            Update::Unchanged => {}
+            Update::Endpoints(changes) => plane.change_endpoints(&translation.config, changes),
+            Update::Config => plane.publish(&translation.config),
+        }
+        self.problems = problems;
+        self.generation_running = self.generation_disk;
+        self.difference = held_text(&reading.held);
+        self.announce(&update, started);
+        self.remind();
+        true
+    }
+
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> Option<&Arc<Config>> {
+        self.translator
+            .as_ref()
+            .map(|translator| &translator.translation().config)
+    }
+
+    /// Errors of the last load.
+    pub(crate) fn errors(&self) -> usize {
+        config::count(&self.problems, Severity::Error)
+    }
+
+    /// Says once more that what runs is not what is written, if so.
+    pub(crate) fn remind(&self) {
+        let Some(difference) = &self.difference else {
+            return;
+        };
+        let (running, disk) = (self.generation_running, self.generation_disk);
+        self.log.event(
+            Level::Warn,
+            "differs",
+            &format!("running differs from disk (generation running {running}, disk {disk}): {difference}"),
+            &[
+                ("generation_running", running.into()),
+                ("generation_disk", disk.into()),
+            ],
+        );
+    }
+
+    fn read(&mut self) -> Reading {
+        match &mut self.source {
+            Input::Files(source) => {
+                let loaded = source.load();
+                Reading {
+                    is_changed: !loaded.change.is_nothing(),
+                    set: loaded.resources,
+                    held: loaded.held,
+                }
+            }
+            Input::Text(name, text) => {
+                let set = ResourceSet::from_texts([(name.as_str(), text.as_str())]);
+                Reading {
+                    set,
+                    held: Vec::new(),
+                    is_changed: self.generation_disk == 0,
+                }
+            }
+        }
+    }
+
+    /// Whether a strict gateway refuses a reading; then it is said why.
+    fn reject(&mut self, reading: &Reading) -> bool {
+        let candidate: Translation = translate(&reading.set, &Options::files());
+        let problems = all_problems(&reading.set.problems, &candidate.problems);
+        let errors = config::count(&problems, Severity::Error);
+        if errors == 0 {
+            return false;
+        }
+        report_problems(&self.log, &self.problems, &problems);
+        self.problems = problems;
+        let noun = if errors == 1 { "error" } else { "errors" };
+        self.difference = Some(format!(
+            "the configuration on disk has {errors} {noun} and is rejected (--strict)"
+        ));
+        if self.translator.is_some() {
+            self.remind();
+        }
+        true
+    }
+
+    fn announce(&self, update: &Update, started: Instant) {
+        let Some(config) = self.config() else { return };
+        let generation = self.generation_running;
+        let endpoints: usize = config
+            .backends
+            .iter()
+            .map(|backend| match &backend.endpoints {
+                EndpointSource::Static(endpoints) => endpoints.len(),
+                EndpointSource::Names(names) => names.len(),
+            })
+            .sum();
+        let (routes, backends, problems) = (config.routes.len(), config.backends.len(), self.problems.len());
+        let ms = started.elapsed().as_secs_f64() * 1000.0;
+        let how = match update {
+            Update::Unchanged => ", nothing to do",
+            Update::Endpoints(_) => ", endpoints only",
+            Update::Config => "",
+        };
+        self.log.event(
+            Level::Info,
+            "generation",
+            &format!(
+                "generation {generation} in force ({}, {}, {}, {}{how}) in {ms:.1} ms",
+                counted(routes, "route"),
+                counted(backends, "backend"),
+                counted(endpoints, "endpoint"),
+                counted(problems, "problem"),
+            ),
+            &[
+                ("generation", generation.into()),
+                ("routes", routes.into()),
+                ("backends", backends.into()),
+                ("endpoints", endpoints.into()),
+                ("problems", problems.into()),
+                ("duration_ms", json!(ms)),
+            ],
+        );
+    }
+}
+
+/// Writes the problems that were not there before.
+fn report_problems(log: &Log, before: &[Problem], problems: &[Problem]) {
+    let fresh: Vec<_> = problems
+        .iter()
+        .filter(|problem| !before.contains(problem))
+        .cloned()
+        .collect();
+    if fresh.is_empty() {
+        return;
+    }
+    if log.is_json() {
+        for problem in fresh.iter().take(PROBLEMS_MAX) {
+            let level = level_of(problem.severity);
+            let place = problem.origin.to_string();
+            let fields = [("code", problem.code.into()), ("place", place.into())];
+            log.event(level, "problem", &problem.message, &fields);
+        }
+    } else {
+        let severity_min = if log.shows(Level::Info) {
+            Severity::Note
+        } else {
+            Severity::Warning
+        };
+        let options = TextOptions {
+            color: log.color(),
+            severity_min,
+            problems_max: PROBLEMS_MAX,
+        };
+        let mut texts = SourceTexts::new(config::source_text);
+        log.block(Level::Warn, &report::text(&fresh, &mut texts, options));
+    }
+}
+
+fn level_of(severity: Severity) -> Level {
+    match severity {
+        Severity::Error => Level::Error,
+        Severity::Warning => Level::Warn,
+        Severity::Note => Level::Info,
+    }
+}
+
+/// What is said of objects whose last good version stays in force.
+fn held_text(held: &[ObjectName]) -> Option<String> {
+    let names: Vec<_> = held.iter().take(NAMES_MAX).map(ObjectName::to_string).collect();
+    let more = match held.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let objects = counted(held.len(), "object");
+    (!held.is_empty()).then(|| {
+        format!(
+            "the last good version of {objects} stays in force: {}{more}",
+            names.join(", ")
+        )
+    })
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

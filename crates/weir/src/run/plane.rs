@@ -1,0 +1,159 @@
+//! The data plane as the binary knows it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use weir_config::translate::EndpointChange;
+use weir_model::{Config, EndpointSource};
+use weir_proxy::{AccessLog, Event, Gateway, Options, Stats};
+
+use crate::error::{CommandError, Exit};
+use crate::flags::PlaneArgs;
+use crate::log::{Level, Log};
+
+/// A running data plane.
+#[derive(Debug)]
+pub(crate) struct Plane {
+    gateway: Gateway,
+    addresses: Mutex<Vec<SocketAddr>>,
+}
+
+impl Plane {
+    /// Starts one that serves nothing yet.
+    ///
+    /// # Errors
+    /// Threads cannot be started, or the access log cannot be opened.
+    pub(crate) fn start(flags: &PlaneArgs, log: Log) -> Result<Self, CommandError> {
+        let access_log = match flags.access_log.as_str() {
+            "off" => AccessLog::Off,
+            "stdout" => AccessLog::Stdout,
+            path => AccessLog::File(PathBuf::from(path)),
+        };
+        let options = Options {
+            workers: flags.threads.map_or(0, usize::from),
+            seed: flags.seed,
+            access_log,
+            reason_header: flags.reason_header,
+            events: Some(Arc::new(move |event| tell(log, &event))),
+            ..Options::default()
+        };
+        let gateway = Gateway::start(options)
+            .map_err(|error| CommandError::new(Exit::Failed, "cannot start the data plane").why(error))?;
+        Ok(Self {
+            gateway,
+            addresses: Mutex::default(),
+        })
+    }
+
+    /// Puts a configuration in force.
+    pub(crate) fn publish(&self, config: &Arc<Config>) {
+        let report = self.gateway.publish(config.clone());
+        let bound = report.listeners.into_iter().filter_map(|(_, bound)| bound.ok());
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = bound.collect();
+    }
+
+    /// Puts new endpoints in force; everything else is as before. `config` has them already.
+    pub(crate) fn change_endpoints(&self, config: &Arc<Config>, changes: &[EndpointChange]) {
+        for change in changes {
+            let changed = match &change.value.endpoints {
+                EndpointSource::Static(endpoints) => self
+                    .gateway
+                    .update_endpoints(&change.value.key, endpoints.clone())
+                    .is_ok(),
+                EndpointSource::Names(_) => false,
+            };
+            if !changed {
+                // Names are resolved by the data plane, which learns of them with the whole configuration.
+                return self.publish(config);
+            }
+        }
+    }
+
+    /// The addresses that accepted connections after the last publication.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// All counters.
+    pub(crate) fn stats(&self) -> Stats {
+        self.gateway.stats()
+    }
+
+    /// Opens the access log again.
+    pub(crate) fn reopen_access_log(&self) {
+        self.gateway.reopen_access_log();
+    }
+
+    /// Stops accepting and waits at most `timeout` for exchanges in progress; returns whether all finished.
+    pub(crate) fn drain(&self, timeout: Duration) -> bool {
+        self.gateway.drain(timeout).connections_cut == 0
+    }
+}
+
+fn tell(log: Log, event: &Event) {
+    match event {
+        Event::ListenerOpened { key, address } => {
+            let fields = [("address", json!(address)), ("configured", json!(key.address))];
+            log.event(
+                Level::Info,
+                "listening",
+                &format!("listening on {address}"),
+                &fields,
+            );
+        }
+        Event::ListenerFailed { key, error } => {
+            log.event(
+                Level::Error,
+                "listener_failed",
+                &format!("{error}; trying again"),
+                &[("configured", json!(key.address))],
+            );
+        }
+        Event::ListenerClosed { key } => {
+            let message = format!("no longer listening on {}", key.address);
+            log.event(
+                Level::Info,
+                "listener_closed",
+                &message,
+                &[("configured", json!(key.address))],
+            );
+        }
+        Event::NameFailed { name, error } => {
+            let message = format!("cannot resolve {name}: {error}; its last good addresses stay");
+            log.event(Level::Warn, "name_failed", &message, &[("name", json!(&**name))]);
+        }
+        Event::ConnectionsShed { bound } => {
+            let message = format!("connections are refused: the bound on {bound} is reached");
+            log.event(
+                Level::Warn,
+                "connections_shed",
+                &message,
+                &[("bound", json!(bound))],
+            );
+        }
+        Event::AccessLogFailed { error } => {
+            log.event(
+                Level::Error,
+                "access_log_failed",
+                &format!("cannot write the access log: {error}"),
+                &[],
+            );
+        }
+        Event::WorkerFailed { worker } => {
+            let message = format!("worker {worker} died of a defect in weir; its connections are lost");
+            log.event(
+                Level::Error,
+                "worker_failed",
+                &message,
+                &[("worker", json!(worker))],
+            );
+        }
+        other => log.debug(&format!("{other:?}")),
+    }
+}

@@ -1,0 +1,141 @@
+//! The life of a serving process: load, start, follow, drain, end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use weir_config::source::{FileSource, Watcher};
+
+use super::control::{Control, Input};
+use super::follow::{self, Follower};
+use super::pidfile::Pidfile;
+use super::plane::Plane;
+use crate::error::{CommandError, Exit};
+use crate::flags::PlaneArgs;
+use crate::log::Log;
+use crate::runtime::{self, Asked, Signals};
+use crate::value::duration_text;
+
+/// What a serving process is told.
+#[derive(Clone, Debug)]
+pub(crate) struct ServePlan {
+    pub(crate) origin: Origin,
+    pub(crate) flags: PlaneArgs,
+    /// A configuration with errors is not taken at all.
+    pub(crate) strict: bool,
+    pub(crate) pidfile: Option<PathBuf>,
+}
+
+/// Where its configuration comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// These files and folders, followed or not.
+    Files {
+        /// The paths as named.
+        roots: Vec<PathBuf>,
+        /// Whether changes are followed.
+        watch: bool,
+    },
+    /// A text, and what to call it.
+    Text {
+        /// The name in messages.
+        name: String,
+        /// The documents.
+        text: String,
+    },
+}
+
+/// Serves until a signal.
+///
+/// # Errors
+/// Nothing can be served.
+pub(crate) fn serve(plan: &ServePlan, log: Log) -> Result<Exit, CommandError> {
+    let runtime = runtime::single()?;
+    // Before anything is served: a signal that comes early must not be lost.
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let watcher = match &plan.origin {
+        Origin::Files { roots, watch } => follow::watcher(roots, *watch),
+        Origin::Text { .. } => Watcher::new(&[]),
+    };
+    let plane = Arc::new(Plane::start(&plan.flags, log)?);
+    let control = first_load(plan, &plane, log)?;
+    let _pidfile = plan.pidfile.as_deref().map(Pidfile::write).transpose()?;
+    let follower = Follower::start(watcher, control, plane.clone())
+        .map_err(|error| CommandError::new(Exit::Failed, "cannot start a thread").why(error))?;
+    let asked = runtime.block_on(async {
+        loop {
+            match signals.next().await {
+                Asked::Reload => follower.reload(),
+                Asked::Reopen => plane.reopen_access_log(),
+                asked @ (Asked::Drain | Asked::Stop) => return asked,
+            }
+        }
+    });
+    follower.end();
+    if asked == Asked::Stop {
+        log.info("stopping now");
+        return Ok(Exit::Ok);
+    }
+    let timeout = plan.flags.drain_timeout;
+    log.info(&format!(
+        "draining: finishing what is in progress, for {} at most; signal again to stop now",
+        duration_text(timeout)
+    ));
+    let drained = runtime.block_on(async {
+        let drain = tokio::task::spawn_blocking(move || plane.drain(timeout));
+        tokio::select! {
+            drained = drain => drained.unwrap_or(false),
+            _ = signals.end() => false,
+        }
+    });
+    // The draining thread may still wait; the process does not.
+    runtime.shutdown_background();
+    if drained {
+        log.info("stopped");
+        Ok(Exit::Ok)
+    } else {
+        log.warn("stopped before everything in progress had finished");
+        Ok(Exit::Forced)
+    }
+}
+
+/// Loads and publishes for the first time.
+fn first_load(plan: &ServePlan, plane: &Plane, log: Log) -> Result<Control, CommandError> {
+    let (input, place) = match &plan.origin {
+        Origin::Files { roots, .. } => {
+            let names: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
+            (
+                Input::Files(Box::new(FileSource::new(roots.clone()))),
+                names.join(", "),
+            )
+        }
+        Origin::Text { name, text } => (Input::Text(name.clone(), text.clone()), name.clone()),
+    };
+    let mut control = Control::new(input, plan.strict, log);
+    let is_in_force = control.load(plane, false);
+    let refuse = |what: &str, next: &str| Err(CommandError::new(Exit::Config, what).place(&place).next(next));
+    if !is_in_force {
+        return refuse(
+            "the configuration has errors",
+            "correct what is said above, or leave --strict out",
+        );
+    }
+    let listeners = control.config().map_or(0, |config| config.listeners.len());
+    if listeners == 0 && control.errors() > 0 {
+        return refuse(
+            "the configuration has errors and no listener",
+            "correct what is said above",
+        );
+    }
+    if listeners == 0 {
+        return refuse(
+            "the configuration has no listener",
+            "add a Gateway with a listener of protocol HTTP",
+        );
+    }
+    if plane.addresses().is_empty() {
+        return Err(CommandError::new(Exit::Failed, "no listener could be opened")
+            .place(place)
+            .next("stop what uses the ports, or choose others"));
+    }
+    Ok(control)
+}
