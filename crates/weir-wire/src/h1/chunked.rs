@@ -21,6 +21,9 @@ const SIZE_DIGITS_MAX: u8 = 16;
 /// Greatest chunk, so that sums of a size and an offset cannot overflow.
 const SIZE_MAX: u64 = i64::MAX as u64;
 
+/// Room for trailers that a decoder keeps from message to message, bytes.
+const TRAILER_BYTES_KEPT: usize = 256;
+
 /// Bounds on what is not data in a chunked body. All inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkLimits {
@@ -140,12 +143,13 @@ impl Decoder {
         }
     }
 
-    /// Back to the start of a body, for the next message.
+    /// Back to the start of a body, for the next message. Room that large trailers took is given back.
     pub fn reset(&mut self) {
         self.state = State::BEGIN;
         self.extension_bytes = 0;
         self.extensions_bytes = 0;
         self.trailer_bytes.clear();
+        self.trailer_bytes.shrink_to(TRAILER_BYTES_KEPT);
         self.trailers.clear();
     }
 

@@ -109,7 +109,7 @@ impl Scan {
     /// The request line has no end yet and is longer than any good one.
     #[cold]
     fn check_open_line(&self, bytes: &[u8], limits: &HeadLimits) -> Result<(), HeadError> {
-        let line = &bytes[self.start..];
+        let line = bytes.get(self.start..).unwrap_or_default();
         let method = &line[..line.len().min(METHOD_BYTES + 1)];
         let Some(space) = method.iter().position(|&byte| byte == b' ') else {
             return Err(HeadError::RequestLine);
@@ -131,7 +131,7 @@ impl Scan {
         } else {
             self.first_line_end
         };
-        let line = &bytes[self.start..line_end];
+        let line = bytes.get(self.start..line_end).unwrap_or_default();
         let line = line.strip_suffix(b"\r\n").unwrap_or(line);
         if line.contains(&b'\r') {
             return HeadError::LineEnding;
@@ -162,7 +162,7 @@ impl Scan {
         } else {
             self.first_line_end
         };
-        let line = &bytes[self.start..line_end];
+        let line = bytes.get(self.start..line_end).unwrap_or_default();
         let target = line.splitn(3, |&byte| byte == b' ').nth(1).unwrap_or_default();
         if target.len() > limits.target_bytes {
             HeadError::TargetTooLong

@@ -394,6 +394,14 @@ fn garbage_is_refused_at_its_first_bytes() {
         RequestHead::new(LIMITS).parse(b"GET / HTTP/1.1\nHost: a\n\n"),
         Err(HeadError::LineEnding)
     );
+    // The same when it comes in pieces: refused with the line that it ends.
+    let text = b"GET / HTTP/1.1\r\nHost: a\nB: c";
+    let mut head = RequestHead::new(LIMITS);
+    let line_feed = text.iter().rposition(|byte| *byte == b'\n').unwrap();
+    for end in 1..=line_feed {
+        assert_eq!(head.parse(&text[..end]), Ok(Progress::Partial));
+    }
+    assert_eq!(head.parse(&text[..=line_feed]), Err(HeadError::LineEnding));
 }
 
 #[test]
