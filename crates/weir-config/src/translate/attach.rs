@@ -1,13 +1,51 @@
 //! Which routes attach to which listeners (Gateway API: parentRefs, allowedRoutes, hostnames).
 
-use weir_model::{HostPattern, ObjectName};
+use std::ops::Range;
 
-use super::gateway::{GATEWAY_GROUP, JudgedGateway, JudgedListener, Verdict, protocol_name};
+use weir_model::HostPattern;
+
+use super::gateway::{GATEWAY_GROUP, JudgedGateway, JudgedListener};
 use super::hash::QuickMap;
 use super::index::{Index, Object};
+use super::refusal::{self, Refusal};
 use super::reporter::Reporter;
 use crate::resource::{AllowedNamespaces, GatewayListener, HttpRoute, ParentReference, Placed};
 use crate::yaml::Finding;
+
+/// What attaches to what.
+#[derive(Debug, Default)]
+pub(crate) struct AttachTable<'a> {
+    /// Every route, in order of namespace and name.
+    pub(crate) routes: Vec<RouteAttachments<'a>>,
+    /// The parentRefs of all routes that name a Gateway of ours.
+    pub(crate) parents: Vec<Parent<'a>>,
+    /// The accepted pairs of all routes.
+    pub(crate) attached: Vec<Attached<'a>>,
+    /// For each of them the route's hosts on the listener; never empty.
+    pub(crate) hosts: Vec<Vec<HostPattern>>,
+}
+
+/// A route's entries in an [`AttachTable`].
+#[derive(Clone, Debug)]
+pub(crate) struct RouteAttachments<'a> {
+    /// The route.
+    pub(crate) route: Object<'a, HttpRoute>,
+    /// Among [`AttachTable::parents`], in the order written.
+    pub(crate) parents: Range<usize>,
+    /// Among [`AttachTable::attached`].
+    pub(crate) attached: Range<usize>,
+}
+
+/// A parentRef that names a Gateway of ours.
+#[derive(Debug)]
+pub(crate) struct Parent<'a> {
+    /// The reference.
+    pub(crate) reference: &'a ParentReference,
+    /// Place of the Gateway in the judged list.
+    pub(crate) gateway: usize,
+    /// `Ok` when at least one listener accepted the route.
+    pub(crate) outcome: Result<(), Refusal>,
+}
 
 /// One accepted pair of a route and a listener.
 #[derive(Debug)]
@@ -22,30 +60,6 @@ pub(crate) struct Attached<'a> {
     pub(crate) parent: &'a ParentReference,
     /// Place of the Gateway and of the listener in the judged list.
     pub(crate) place: (usize, usize),
-    /// The route's hosts on this listener; never empty.
-    pub(crate) hosts: Vec<HostPattern>,
-}
-
-/// A route and what became of each of its parentRefs that names a Gateway of ours.
-#[derive(Debug)]
-pub(crate) struct Attachments<'a> {
-    /// The route.
-    pub(crate) route: Object<'a, HttpRoute>,
-    /// In the order written.
-    pub(crate) parents: Vec<Parent<'a>>,
-    /// The route's entries in the list of all [`Attached`].
-    pub(crate) attached: std::ops::Range<usize>,
-}
-
-/// A parentRef that names a Gateway of ours.
-#[derive(Debug)]
-pub(crate) struct Parent<'a> {
-    /// The reference.
-    pub(crate) reference: &'a ParentReference,
-    /// Place of the Gateway in the judged list.
-    pub(crate) gateway: usize,
-    /// `Ok` when at least one listener accepted the route, else the reason of `Accepted=False` and its message.
-    pub(crate) outcome: Result<(), (&'static str, String)>,
 }
 
 /// Attaches all routes; counts them on the listeners.
@@ -53,165 +67,167 @@ pub(crate) fn attach<'a>(
     index: &Index<'a>,
     gateways: &mut [JudgedGateway<'a>],
     reporter: &mut Reporter,
-) -> (Vec<Attachments<'a>>, Vec<Attached<'a>>) {
-    let places = gateways.iter().enumerate();
-    let places = places.map(|(place, gateway)| ((gateway.object.namespace(), gateway.object.name()), place));
-    let places: QuickMap<(&str, &str), usize> = places.collect();
-    let mut all = Vec::with_capacity(index.http_routes.iter().count());
-    let mut attached: Vec<Attached<'a>> = Vec::with_capacity(all.capacity());
-    for route in index.http_routes.iter() {
-        let first = attached.len();
-        let mut parents = Vec::with_capacity(route.spec.parents.len());
-        for reference in &route.spec.parents {
-            let Some(gateway) = gateway_of(index, &places, route, reference, reporter) else {
-                continue;
-            };
-            let mine = first..attached.len();
-            let outcome = attach_to(
-                index,
-                &gateways[gateway],
-                gateway,
-                route,
-                reference,
-                mine,
-                &mut attached,
-            );
-            if let Err(refusal) = &outcome {
-                report_refusal(route, reference, refusal, reporter);
-            }
-            let outcome = outcome.map_err(|refusal| (refusal.reason, refusal.message));
-            parents.push(Parent {
-                reference,
-                gateway,
-                outcome,
-            });
-        }
-        for one in &attached[first..] {
-            gateways[one.place.0].listeners[one.place.1].attached_routes += 1;
-        }
-        report_idle(route, gateways, &attached[first..], &parents, reporter);
-        all.push(Attachments {
-            route,
-            parents,
-            attached: first..attached.len(),
-        });
+) -> AttachTable<'a> {
+    let mut table = Attacher::new(index, gateways, reporter).all();
+    for one in &table.attached {
+        gateways[one.place.0].listeners[one.place.1].attached_routes += 1;
     }
-    (all, attached)
+    table.attached.shrink_to_fit();
+    table
 }
 
-/// The Gateway of ours that a parentRef names.
-fn gateway_of(
-    index: &Index<'_>,
-    places: &QuickMap<(&str, &str), usize>,
-    route: Object<'_, HttpRoute>,
-    reference: &ParentReference,
-    reporter: &mut Reporter,
-) -> Option<usize> {
-    let object = &reference.object;
-    if (&*object.group, &*object.kind) != (GATEWAY_GROUP, "Gateway") {
-        let finding = Finding::new(
-            "W0212",
-            object.span,
-            format!("parents of kind {} are not served", object.kind),
-        )
-        .label("not a Gateway")
-        .effect("the route is not attached through this parentRef");
-        reporter.add(route.placed, finding);
-        return None;
-    }
-    let namespace = object
-        .namespace
-        .as_ref()
-        .map_or(route.namespace(), |written| &written.value);
-    let place = places.get(&(namespace, &*object.name.value)).copied();
-    // A Gateway of somebody else has its own note.
-    if place.is_none() && index.gateways.get(namespace, &object.name.value).is_none() {
-        let message = format!(
-            "there is no Gateway {} in namespace {namespace}",
-            object.name.value
-        );
-        let help = match index.gateways.near(namespace, &object.name.value) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "define the Gateway, or name one that exists".to_string(),
-        };
-        let finding = Finding::new("E0211", object.name.span, message)
-            .label("not found")
-            .help(help);
-        reporter.add(
-            route.placed,
-            finding.effect("the route is not attached through this parentRef"),
-        );
-    }
-    place
+struct Attacher<'w, 'a> {
+    index: &'w Index<'a>,
+    gateways: &'w [JudgedGateway<'a>],
+    /// Places of the Gateways by namespace and name.
+    places: QuickMap<(&'a str, &'a str), usize>,
+    reporter: &'w mut Reporter,
+    table: AttachTable<'a>,
 }
 
-/// Why a Gateway does not take a route.
-#[derive(Debug)]
-struct Refusal {
-    code: &'static str,
-    reason: &'static str,
-    message: String,
-    help: String,
-}
-
-/// Attaches a route to all listeners that a parentRef selects. `mine` are the route's earlier attachments.
-fn attach_to<'a>(
-    index: &Index<'a>,
-    gateway: &JudgedGateway<'a>,
-    gateway_place: usize,
-    route: Object<'a, HttpRoute>,
-    reference: &'a ParentReference,
-    mine: std::ops::Range<usize>,
-    attached: &mut Vec<Attached<'a>>,
-) -> Result<(), Refusal> {
-    let candidates = match &reference.section_name {
-        Some(name) => gateway
-            .listener(&name.value)
-            .map_or(0..0, |place| place..place + 1),
-        None => 0..gateway.listeners.len(),
-    };
-    let (mut selected, mut allowed, mut matched) = (0, 0, 0);
-    for place in candidates {
-        let listener = &gateway.listeners[place];
-        if reference
-            .port
-            .is_some_and(|port| port.value != listener.spec.port.value)
-        {
-            continue;
-        }
-        selected += 1;
-        if !allows(index, gateway, listener, route) {
-            continue;
-        }
-        allowed += 1;
-        let hosts = common_hosts(listener, route.spec);
-        if hosts.is_empty() {
-            continue;
-        }
-        matched += 1;
-        let place = (gateway_place, place);
-        // Two parentRefs may select the same listener; the route is there once.
-        if attached[mine.clone()]
+impl<'w, 'a> Attacher<'w, 'a> {
+    fn new(index: &'w Index<'a>, gateways: &'w [JudgedGateway<'a>], reporter: &'w mut Reporter) -> Self {
+        let names = gateways
             .iter()
-            .all(|earlier| earlier.place != place)
-        {
-            let gateway = gateway.object.placed;
-            let listener = listener.spec;
-            attached.push(Attached {
-                route: route.placed,
-                gateway,
-                listener,
-                parent: reference,
-                place,
-                hosts,
-            });
+            .map(|gateway| (gateway.object.namespace(), gateway.object.name()));
+        let places = names.enumerate().map(|(place, name)| (name, place)).collect();
+        let count = index.http_routes.count();
+        let table = AttachTable {
+            routes: Vec::with_capacity(count),
+            parents: Vec::with_capacity(count),
+            attached: Vec::with_capacity(count),
+            hosts: Vec::with_capacity(count),
+        };
+        Self {
+            index,
+            gateways,
+            places,
+            reporter,
+            table,
         }
     }
-    match (selected, allowed, matched) {
-        (0, _, _) => Err(no_parent(gateway, reference)),
-        (_, 0, _) => Err(not_allowed(gateway, route, reference)),
-        (_, _, 0) => Err(no_hostname(gateway, route, reference)),
-        _ => Ok(()),
+
+    fn all(mut self) -> AttachTable<'a> {
+        for route in self.index.http_routes.iter() {
+            let parents = self.table.parents.len();
+            let attached = self.table.attached.len();
+            for reference in &route.spec.parents {
+                let Some(gateway) = self.gateway_of(route, reference) else {
+                    continue;
+                };
+                let outcome = self.attach(gateway, route, reference, attached);
+                if let Err(refusal) = &outcome {
+                    refusal.report(route, reference, self.reporter);
+                }
+                self.table.parents.push(Parent {
+                    reference,
+                    gateway,
+                    outcome,
+                });
+            }
+            let table = &self.table;
+            refusal::report_idle(route, self.gateways, &table.attached[attached..], self.reporter);
+            let parents = parents..table.parents.len();
+            let attached = attached..table.attached.len();
+            self.table.routes.push(RouteAttachments {
+                route,
+                parents,
+                attached,
+            });
+        }
+        self.table
+    }
+
+    /// The Gateway of ours that a parentRef names.
+    fn gateway_of(&mut self, route: Object<'a, HttpRoute>, reference: &ParentReference) -> Option<usize> {
+        let object = &reference.object;
+        let effect = "the route is not attached through this parentRef";
+        if (&*object.group, &*object.kind) != (GATEWAY_GROUP, "Gateway") {
+            let message = format!("parents of kind {} are not served", object.kind);
+            let finding = Finding::new("W0212", object.span, message)
+                .label("not a Gateway")
+                .effect(effect);
+            self.reporter.add(route.placed, finding);
+            return None;
+        }
+        let name = &*object.name.value;
+        let namespace = object
+            .namespace
+            .as_ref()
+            .map_or(route.namespace(), |written| &written.value);
+        let place = self.places.get(&(namespace, name)).copied();
+        let gateways = &self.index.gateways;
+        // A Gateway of somebody else has its own note.
+        if place.is_none() && gateways.get(namespace, name).is_none() {
+            let message = format!("there is no Gateway {name} in namespace {namespace}");
+            let help = match gateways.near(namespace, name) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "define the Gateway, or name one that exists".to_string(),
+            };
+            let finding = Finding::new("E0211", object.name.span, message)
+                .label("not found")
+                .help(help);
+            self.reporter.add(route.placed, finding.effect(effect));
+        }
+        place
+    }
+
+    /// Attaches a route to all listeners that a parentRef selects. The route's earlier attachments start at `first`.
+    fn attach(
+        &mut self,
+        gateway: usize,
+        route: Object<'a, HttpRoute>,
+        reference: &'a ParentReference,
+        first: usize,
+    ) -> Result<(), Refusal> {
+        let judged = &self.gateways[gateway];
+        let candidates = match &reference.section_name {
+            Some(name) => judged
+                .listener(&name.value)
+                .map_or(0..0, |place| place..place + 1),
+            None => 0..judged.listeners.len(),
+        };
+        let (mut selected, mut allowed, mut matched) = (0, 0, 0);
+        for number in candidates {
+            let listener = &judged.listeners[number];
+            if reference
+                .port
+                .is_some_and(|port| port.value != listener.spec.port.value)
+            {
+                continue;
+            }
+            selected += 1;
+            if !allows(self.index, judged, listener, route) {
+                continue;
+            }
+            allowed += 1;
+            let hosts = common_hosts(listener, route.spec);
+            if hosts.is_empty() {
+                continue;
+            }
+            matched += 1;
+            let place = (gateway, number);
+            // Two parentRefs may select the same listener; the route is there once.
+            if self.table.attached[first..]
+                .iter()
+                .all(|earlier| earlier.place != place)
+            {
+                self.table.hosts.push(hosts);
+                self.table.attached.push(Attached {
+                    route: route.placed,
+                    gateway: judged.object.placed,
+                    listener: listener.spec,
+                    parent: reference,
+                    place,
+                });
+            }
+        }
+        match (selected, allowed, matched) {
+            (0, _, _) => Err(refusal::no_parent(judged, reference)),
+            (_, 0, _) => Err(refusal::not_allowed(judged, route, reference)),
+            (_, _, 0) => Err(refusal::no_hostname(judged, route, reference)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -250,204 +266,4 @@ fn common_hosts(listener: &JudgedListener<'_>, route: &HttpRoute) -> Vec<HostPat
         }
     }
     hosts
-}
-
-fn no_parent(gateway: &JudgedGateway<'_>, reference: &ParentReference) -> Refusal {
-    let names = gateway.object.spec.listeners.iter();
-    let ports = names
-        .clone()
-        .map(|listener| format!("{} (port {})", listener.name.value, listener.port.number()));
-    let ports: Vec<String> = ports.collect();
-    let message = match (&reference.section_name, reference.port) {
-        (Some(section), Some(port)) => {
-            format!(
-                "has no listener {} on port {}",
-                section.value,
-                port.value.number()
-            )
-        }
-        (Some(section), None) => format!("has no listener {}", section.value),
-        (None, Some(port)) => format!("has no listener on port {}", port.value.number()),
-        (None, None) => "has no listener".to_string(),
-    };
-    let section = reference
-        .section_name
-        .as_ref()
-        .map(|section| &*section.value)
-        .unwrap_or_default();
-    let near = crate::nearest::nearest(section, names.map(|listener| &*listener.name.value));
-    let help = match near {
-        Some(near) => format!("did you mean {near}?"),
-        None => format!("its listeners are {}", super::reporter::listed(&ports)),
-    };
-    refusal("E0213", "NoMatchingParent", gateway, &message, help)
-}
-
-fn not_allowed(
-    gateway: &JudgedGateway<'_>,
-    route: Object<'_, HttpRoute>,
-    parent: &ParentReference,
-) -> Refusal {
-    let listeners = selected(gateway, parent);
-    let unserved = listeners
-        .iter()
-        .find(|listener| listener.verdict == Verdict::UnsupportedProtocol);
-    if let (Some(listener), 1) = (unserved, listeners.len()) {
-        let protocol = protocol_name(&listener.spec.protocol.value);
-        let message = format!("serves no listener for it: protocol {protocol} is not served yet");
-        return refusal(
-            "E0214",
-            "NotAllowedByListeners",
-            gateway,
-            &message,
-            "attach it to an HTTP listener".into(),
-        );
-    }
-    let message = format!(
-        "does not allow HTTPRoutes of namespace {} on this listener",
-        route.namespace()
-    );
-    let help =
-        "allowedRoutes.namespaces of the listener decides: from Same (the default), All, or a Selector";
-    refusal("E0214", "NotAllowedByListeners", gateway, &message, help.into())
-}
-
-fn no_hostname(
-    gateway: &JudgedGateway<'_>,
-    route: Object<'_, HttpRoute>,
-    parent: &ParentReference,
-) -> Refusal {
-    let hosts: Vec<String> = route
-        .spec
-        .hostnames
-        .iter()
-        .map(|host| host.value.to_string())
-        .collect();
-    let theirs = selected(gateway, parent);
-    let theirs: Vec<String> = theirs
-        .iter()
-        .map(|listener| listener.spec.hostname.value.to_string())
-        .collect();
-    let message = format!(
-        "has no listener for the hostname {}",
-        super::reporter::listed(&hosts)
-    );
-    let help = format!(
-        "its listeners take {}; a hostname must lie inside one of them",
-        super::reporter::listed(&theirs)
-    );
-    refusal("E0215", "NoMatchingListenerHostname", gateway, &message, help)
-}
-
-fn refusal(
-    code: &'static str,
-    reason: &'static str,
-    gateway: &JudgedGateway<'_>,
-    message: &str,
-    help: String,
-) -> Refusal {
-    let name: &ObjectName = gateway.object.id();
-    Refusal {
-        code,
-        reason,
-        message: format!("{name} {message}"),
-        help,
-    }
-}
-
-/// The listeners that a parentRef selects.
-fn selected<'g, 'a>(gateway: &'g JudgedGateway<'a>, parent: &ParentReference) -> Vec<&'g JudgedListener<'a>> {
-    let listeners = gateway.listeners.iter().filter(|listener| {
-        parent
-            .section_name
-            .as_ref()
-            .is_none_or(|section| section.value == listener.spec.name.value)
-            && parent
-                .port
-                .is_none_or(|port| port.value == listener.spec.port.value)
-    });
-    listeners.collect()
-}
-
-fn report_refusal(
-    route: Object<'_, HttpRoute>,
-    parent: &ParentReference,
-    refusal: &Refusal,
-    reporter: &mut Reporter,
-) {
-    let span = match (
-        refusal.code,
-        &parent.section_name,
-        parent.port,
-        route.spec.hostnames.first(),
-    ) {
-        ("E0213", Some(section), _, _) => section.span,
-        ("E0213", None, Some(port), _) => port.span,
-        ("E0215", _, _, Some(hostname)) => hostname.span,
-        _ => parent.object.span,
-    };
-    let finding = Finding::new(refusal.code, span, refusal.message.clone())
-        .label(refusal.reason)
-        .help(refusal.help.clone())
-        .effect("the route is not attached through this parentRef");
-    reporter.add(route.placed, finding);
-}
-
-/// A route that no request can reach, although nothing that was reported so far says so.
-fn report_idle(
-    route: Object<'_, HttpRoute>,
-    gateways: &[JudgedGateway<'_>],
-    attached: &[Attached<'_>],
-    parents: &[Parent<'_>],
-    reporter: &mut Reporter,
-) {
-    if route.spec.parents.is_empty() {
-        let span = route.placed.resource.span;
-        let finding = Finding::new("W0217", span, format!("{} names no parent", route.id()))
-            .help("add spec.parentRefs with the Gateway that should serve it")
-            .effect("it serves no request");
-        reporter.add(route.placed, finding);
-        return;
-    }
-    let served = |one: &Attached<'_>| {
-        let gateway = &gateways[one.place.0];
-        !gateway.addresses.is_empty() && gateway.listeners[one.place.1].verdict == Verdict::Served
-    };
-    if !attached.is_empty() && !attached.iter().any(served) {
-        let span = attached
-            .first()
-            .map_or(route.placed.resource.span, |one| one.parent.object.span);
-        let finding = Finding::new(
-            "W0218",
-            span,
-            format!("{} is attached to listeners that are not served", route.id()),
-        )
-        .label("accepted, but not served")
-        .help("the problems of the Gateway say why")
-        .effect("it serves no request");
-        reporter.add(route.placed, finding);
-    }
-    let accepted = parents.iter().any(|parent| parent.outcome.is_ok());
-    if accepted {
-        report_lost_hostnames(route, attached, reporter);
-    }
-}
-
-/// Hostnames of an attached route that lie inside no listener (Gateway API: they are ignored).
-fn report_lost_hostnames(route: Object<'_, HttpRoute>, attached: &[Attached<'_>], reporter: &mut Reporter) {
-    for hostname in &route.spec.hostnames {
-        let kept = attached
-            .iter()
-            .any(|one| one.listener.hostname.value.intersect(&hostname.value).is_some());
-        if !kept {
-            let message = format!(
-                "no listener of its Gateways takes the hostname {}",
-                hostname.value
-            );
-            let finding = Finding::new("W0216", hostname.span, message)
-                .label("ignored")
-                .effect("requests for this hostname are not served by this route; its other hostnames are");
-            reporter.add(route.placed, finding);
-        }
-    }
 }

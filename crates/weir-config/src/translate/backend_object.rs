@@ -4,7 +4,7 @@ use super::endpoint;
 use super::hash::QuickMap;
 use super::index::{Index, Object};
 use super::options::Options;
-use super::reporter::Reporter;
+use super::reporter::{Reporter, sentence};
 use crate::resource::{AppProtocol, Backend, BackendAddress, BackendType, Body, Placed};
 use crate::status::{Condition, Status, StatusBody};
 use crate::yaml::Finding;
@@ -59,9 +59,13 @@ fn refusals(backend: Object<'_, Backend>, options: &Options) -> Vec<(&'static st
             AppProtocol::Wss => "gateway.envoyproxy.io/wss",
             AppProtocol::Ws => continue,
         };
-        let finding = Finding::new("E0242", protocol.span, format!("{name} is not served yet"))
-            .label("not served")
-            .help("weir speaks HTTP/1.1 without TLS to backends");
+        let finding = Finding::new(
+            "E0242",
+            protocol.span,
+            format!("appProtocol {name} is not served yet"),
+        )
+        .label("not served")
+        .help("weir speaks HTTP/1.1 without TLS to backends");
         refusals.push(("UnsupportedProtocol", finding));
     }
     for listed in &spec.endpoints {
@@ -87,7 +91,7 @@ fn report_fallback(backend: Object<'_, Backend>, reporter: &mut Reporter) {
 fn status(backend: Object<'_, Backend>, refusal: Option<&Finding>) -> Status {
     let condition = match refusal {
         None => Condition::yes("Accepted", "Accepted", "The Backend is valid."),
-        Some(finding) => Condition::no("Accepted", "Invalid", finding.message.clone()),
+        Some(finding) => Condition::no("Accepted", "Invalid", sentence(&finding.message)),
     };
     Status {
         object: backend.id().clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attach::{Attachments, Parent};
+use super::attach::{AttachTable, Parent, RouteAttachments};
 use super::gateway::{JudgedGateway, JudgedListener, Verdict, protocol_name};
 use super::reporter::listed;
 use super::route::Outcome;
@@ -126,7 +126,8 @@ impl RouteConditions {
     /// parentRef.
     pub(crate) fn of(
         &self,
-        attachments: &Attachments<'_>,
+        table: &AttachTable<'_>,
+        attachments: &RouteAttachments<'_>,
         outcome: &Outcome,
         gateways: &[JudgedGateway<'_>],
     ) -> Option<Status> {
@@ -146,7 +147,12 @@ impl RouteConditions {
         Some(Status {
             object: route.id().clone(),
             generation: route.placed.resource.metadata.generation,
-            body: StatusBody::Route(attachments.parents.iter().map(one).collect()),
+            body: StatusBody::Route(
+                table.parents[attachments.parents.clone()]
+                    .iter()
+                    .map(one)
+                    .collect(),
+            ),
         })
     }
 }
@@ -155,7 +161,7 @@ fn flawed(parent: &Parent<'_>, outcome: &Outcome, rules: usize) -> Vec<Condition
     let refused = outcome.refused.len();
     let mut conditions = Vec::with_capacity(3);
     conditions.push(match &parent.outcome {
-        Err((reason, message)) => Condition::no("Accepted", reason, format!("{message}.")),
+        Err(refusal) => Condition::no("Accepted", refusal.reason, format!("{}.", refusal.message)),
         Ok(()) if refused > 0 && refused == rules => {
             Condition::no("Accepted", UNSUPPORTED_VALUE, "No rule can be served as written.")
         }

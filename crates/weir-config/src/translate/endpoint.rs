@@ -143,8 +143,12 @@ impl<'a> Collected<'a> {
                 placed.resource.object
             );
             let effect = "no endpoint may be picked: requests are answered 503";
-            self.findings
-                .push((placed, Finding::new("W0232", span, message).effect(effect)));
+            self.findings.push((
+                placed,
+                Finding::new("W0232", span, message)
+                    .label("no endpoint is ready")
+                    .effect(effect),
+            ));
         }
         if !self.endpoints.is_empty() && !self.names.is_empty() {
             let message = format!(

@@ -207,10 +207,7 @@ fn judge_listener<'a>(
         );
         let finding = Finding::new("E0205", spec.protocol.span, message)
             .label("only HTTP is served")
-            .effect(format!(
-                "listener {} is not opened; the others are",
-                spec.name.value
-            ));
+            .effect(format!("listener {} is not opened", spec.name.value));
         reporter.add(gateway.placed, finding);
         return listener;
     }

@@ -106,6 +106,11 @@ impl<'a, T> Kind<'a, T> {
         self.items.iter().copied()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.items.len()
+    }
+
     /// The object of that name.
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Object<'a, T>> {
         let place = match self.places.is_empty() {

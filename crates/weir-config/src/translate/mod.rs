@@ -20,12 +20,17 @@ mod hash;
 mod index;
 mod lint;
 mod listener;
+mod number;
 mod options;
 mod policy;
+mod reference;
+mod refusal;
 mod reporter;
 mod route;
 mod rule;
 mod share;
+#[cfg(test)]
+mod tests;
 mod translation;
 mod translator;
 

@@ -91,3 +91,12 @@ pub(crate) fn listed<T: AsRef<str>>(items: &[T]) -> String {
         }
     }
 }
+
+/// A problem's message as the message of a condition.
+pub(crate) fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase()).into_iter();
+    let mut sentence: String = first.chain(letters).collect();
+    sentence.push('.');
+    sentence
+}

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use weir_model::{Attachment, BackendId, BalanceSpec, Route, RouteId};
+use weir_model::{Attachment, BalanceSpec, HostPattern, Route, RouteId};
 
-use super::attach::{Attached, Attachments};
+use super::attach::{AttachTable, Attached, RouteAttachments};
 use super::backend::Backends;
 use super::effective::{self, EffectivePolicy, PolicyPoint};
 use super::gateway::{JudgedGateway, Verdict};
 use super::index::{Index, Object};
 use super::policy::PolicyIndex;
 use super::reporter::Reporter;
-use super::rule::{self, RuleWriter, WrittenRules};
+use super::rule::{RuleWriter, WrittenRules};
 use crate::resource::HttpRoute;
 
 /// All routes that are served somewhere, and where.
@@ -48,24 +48,24 @@ pub(crate) struct RouteInputs<'w, 'a> {
     pub(crate) index: &'w Index<'a>,
     pub(crate) gateways: &'w [JudgedGateway<'a>],
     pub(crate) policies: &'w PolicyIndex<'a>,
-    pub(crate) attachments: &'w [Attachments<'a>],
+    pub(crate) table: &'w AttachTable<'a>,
 }
 
-/// Writes all routes.
+/// Writes all routes. Takes the hosts of all attachments out of `hosts`.
 pub(crate) fn write<'a>(
     inputs: &RouteInputs<'_, 'a>,
-    attached: &[Attached<'a>],
+    hosts: &mut [Vec<HostPattern>],
     backends: &mut Backends<'a>,
     reporter: &mut Reporter,
 ) -> WrittenRoutes<'a> {
     let gateways = inputs.gateways.iter();
     let mut written = WrittenRoutes {
-        routes: Vec::with_capacity(inputs.attachments.len()),
-        sources: Vec::with_capacity(inputs.attachments.len()),
+        routes: Vec::with_capacity(inputs.table.routes.len()),
+        sources: Vec::with_capacity(inputs.table.routes.len()),
         attachments: gateways
             .map(|gateway| vec![Vec::new(); gateway.listeners.len()])
             .collect(),
-        outcomes: Vec::with_capacity(inputs.attachments.len()),
+        outcomes: Vec::with_capacity(inputs.table.routes.len()),
     };
     let balance = Arc::new(BalanceSpec::default());
     let mut writer = RuleWriter {
@@ -75,7 +75,7 @@ pub(crate) fn write<'a>(
         key: String::new(),
         balance,
     };
-    for attachments in inputs.attachments {
+    for attachments in &inputs.table.routes {
         if is_foreign(inputs.index, attachments) {
             written.outcomes.push(Outcome::default());
             continue;
@@ -87,19 +87,13 @@ pub(crate) fn write<'a>(
             refused: std::mem::take(&mut rules.refused),
         };
         written.outcomes.push(outcome);
-        place(
-            inputs,
-            attachments.route,
-            rules,
-            &attached[attachments.attached.clone()],
-            &mut written,
-        );
+        place(inputs, attachments, rules, hosts, &mut written);
     }
     written
 }
 
 /// Whether a route belongs to Gateways of somebody else, so that nothing in it is our business.
-fn is_foreign(index: &Index<'_>, attachments: &Attachments<'_>) -> bool {
+fn is_foreign(index: &Index<'_>, attachments: &RouteAttachments<'_>) -> bool {
     let route = attachments.route;
     attachments.parents.is_empty()
         && route.spec.parents.iter().any(|parent| {
@@ -113,19 +107,21 @@ fn is_foreign(index: &Index<'_>, attachments: &Attachments<'_>) -> bool {
 /// each set of policies.
 fn place<'a>(
     inputs: &RouteInputs<'_, 'a>,
-    source: Object<'a, HttpRoute>,
+    attachments: &RouteAttachments<'a>,
     rules: WrittenRules,
-    attached: &[Attached<'a>],
+    hosts: &mut [Vec<HostPattern>],
     written: &mut WrittenRoutes<'a>,
 ) {
     if rules.rules.is_empty() {
         return;
     }
+    let source = attachments.route;
     let mut groups: Vec<(Vec<Option<Arc<EffectivePolicy>>>, RouteId)> = Vec::new();
-    for one in attached
-        .iter()
-        .filter(|one| is_served(inputs.gateways, one.place))
-    {
+    for number in attachments.attached.clone() {
+        let one = &inputs.table.attached[number];
+        if !is_served(inputs.gateways, one.place) {
+            continue;
+        }
         let policies = policies_of(inputs.policies, source, &rules, one);
         let known = groups.iter().find(|(group, _)| *group == policies);
         let route = known.map(|(_, route)| *route).unwrap_or_else(|| {
@@ -136,11 +132,8 @@ fn place<'a>(
             written.sources.push(source);
             route
         });
-        let attachment = Attachment {
-            route,
-            hosts: one.hosts.clone(),
-        };
-        written.attachments[one.place.0][one.place.1].push(attachment);
+        let hosts = std::mem::take(&mut hosts[number]);
+        written.attachments[one.place.0][one.place.1].push(Attachment { route, hosts });
     }
     let last = groups.len();
     let mut remaining = Some(rules);
@@ -194,23 +187,5 @@ fn empty_route(source: Object<'_, HttpRoute>) -> Route {
         created: source.placed.resource.metadata.created,
         rules: Vec::new(),
         origin: source.origin(source.placed.resource.span),
-    }
-}
-
-impl WrittenRoutes<'_> {
-    /// Which backends the routes use.
-    pub(crate) fn used_backends(&self, count: usize) -> Vec<bool> {
-        let mut used = vec![false; count];
-        for route in &self.routes {
-            rule::mark_used(&route.rules, &mut used);
-        }
-        used
-    }
-
-    /// Gives every backend its final id.
-    pub(crate) fn renumber(&mut self, ids: &[BackendId]) {
-        for route in &mut self.routes {
-            rule::renumber(&mut route.rules, ids);
-        }
     }
 }

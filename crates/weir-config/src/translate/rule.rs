@@ -4,14 +4,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use weir_model::{
-    Action, BackendId, Destination, Filter, FixedAnswer, Forward, Match, Redirect, Rule, Target, Timeouts,
-    Weight,
+    Action, Destination, Filter, FixedAnswer, Forward, Match, Redirect, Rule, Target, Timeouts, Weight,
 };
 
-use super::backend::{Backends, Unresolved};
+use super::backend::Backends;
 use super::filter::{self, FilterOutcome};
 use super::index::{Index, Object};
-use super::reporter::{Reporter, rule_answers, share_answers};
+use super::reference::Unresolved;
+use super::reporter::{Reporter, rule_answers, sentence, share_answers};
 use crate::resource::{BackendReference, HttpBackendRef, HttpFilter, HttpMatch, HttpRoute, HttpRule};
 use crate::yaml::{Finding, Span, Spanned};
 
@@ -74,6 +74,7 @@ impl<'a> RuleWriter<'_, 'a> {
             let (filters, action) = self.action(&draft, &mut written);
             // A rule whose matches were all refused matches nothing; it must not match everything.
             if rule.matches.is_empty() {
+                written.refused.push(place);
                 continue;
             }
             self.key.clear();
@@ -179,7 +180,7 @@ impl<'a> RuleWriter<'_, 'a> {
             Ok(backend) => Some(filter::mirror(backend, fraction)),
             Err(unresolved) => {
                 let effect = "nothing is mirrored there; the requests themselves are served".to_string();
-                self.report_unresolved(draft, unresolved, effect, written);
+                self.report_unresolved(draft, *unresolved, effect, written);
                 None
             }
         }
@@ -284,7 +285,7 @@ impl<'a> RuleWriter<'_, 'a> {
             Err(unresolved) => {
                 let reason = unresolved.reason;
                 let effect = self.share(draft, reference.weight.value, weights);
-                self.report_unresolved(draft, unresolved, effect, written);
+                self.report_unresolved(draft, *unresolved, effect, written);
                 Target::Answer(fixed(reason))
             }
         }
@@ -334,52 +335,6 @@ impl<'a> RuleWriter<'_, 'a> {
     }
 }
 
-/// Gives every backend of these rules its final id.
-pub(crate) fn renumber(rules: &mut [Rule], ids: &[BackendId]) {
-    let one = |filter: &mut Filter| {
-        if let Filter::Mirror(mirror) = filter {
-            mirror.backend = ids[mirror.backend.0 as usize];
-        }
-    };
-    for rule in rules {
-        rule.filters.iter_mut().for_each(one);
-        let Action::Forward(forward) = &mut rule.action else {
-            continue;
-        };
-        for destination in &mut forward.destinations {
-            destination.filters.iter_mut().for_each(one);
-            if let Target::Backend(backend) = &mut destination.target {
-                *backend = ids[backend.0 as usize];
-            }
-        }
-    }
-}
-
-/// Marks the backends that these rules use.
-pub(crate) fn mark_used(rules: &[Rule], used: &mut [bool]) {
-    for rule in rules {
-        rule.filters.iter().for_each(|filter| mark_mirror(filter, used));
-        let Action::Forward(forward) = &rule.action else {
-            continue;
-        };
-        for destination in &forward.destinations {
-            destination
-                .filters
-                .iter()
-                .for_each(|filter| mark_mirror(filter, used));
-            if let Target::Backend(backend) = destination.target {
-                used[backend.0 as usize] = true;
-            }
-        }
-    }
-}
-
-fn mark_mirror(filter: &Filter, used: &mut [bool]) {
-    if let Filter::Mirror(mirror) = filter {
-        used[mirror.backend.0 as usize] = true;
-    }
-}
-
 fn write_match(written: &HttpMatch) -> Match {
     Match {
         path: written.path.value.clone(),
@@ -406,13 +361,4 @@ fn fixed(reason: &str) -> FixedAnswer {
         status: 500,
         reason: reason.into(),
     }
-}
-
-/// A problem's message as the message of a condition.
-pub(crate) fn sentence(message: &str) -> String {
-    let mut letters = message.chars();
-    let first = letters.next().map(|first| first.to_ascii_uppercase()).into_iter();
-    let mut sentence: String = first.chain(letters).collect();
-    sentence.push('.');
-    sentence
 }

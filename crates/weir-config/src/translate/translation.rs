@@ -13,7 +13,7 @@ use super::options::Options;
 use super::policy::PolicyIndex;
 use super::reporter::{self, Reporter};
 use super::route::{self, RouteInputs};
-use super::{backend_object, gateway, lint, listener};
+use super::{backend_object, gateway, lint, listener, number};
 use crate::resource::ResourceSet;
 use crate::status::Status;
 
@@ -42,8 +42,9 @@ pub fn translate(set: &ResourceSet, options: &Options) -> Translation {
     let index = Index::build(set);
     let classes = Classes::judge(&index, options, &mut statuses, &mut reporter);
     let mut gateways = gateway::judge(&index, &classes, options, &mut reporter);
-    let (attachments, attached) = attach::attach(&index, &mut gateways, &mut reporter);
-    let policies = PolicyIndex::build(&index, &attached, options);
+    let mut table = attach::attach(&index, &mut gateways, &mut reporter);
+    let mut hosts = std::mem::take(&mut table.hosts);
+    let policies = PolicyIndex::build(&index, &table.attached, options);
     let mut backends = Backends::new(backend_object::judge(
         &index,
         options,
@@ -55,12 +56,12 @@ pub fn translate(set: &ResourceSet, options: &Options) -> Translation {
         index: &index,
         gateways: &gateways,
         policies: &policies,
-        attachments: &attachments,
+        table: &table,
     };
-    let mut written = route::write(&inputs, &attached, &mut backends, &mut reporter);
-    let used = written.used_backends(backends.count());
+    let mut written = route::write(&inputs, &mut hosts, &mut backends, &mut reporter);
+    let used = number::used(&written.routes, backends.count());
     let finished = backends.finish(&index, options, &used);
-    written.renumber(&finished.ids);
+    number::renumber(&mut written.routes, &finished.ids);
     let listeners = listener::write(
         &gateways,
         std::mem::take(&mut written.attachments),
@@ -71,8 +72,8 @@ pub fn translate(set: &ResourceSet, options: &Options) -> Translation {
 
     statuses.extend(gateways.iter().map(condition::of_gateway));
     let conditions = RouteConditions::new();
-    let routes = attachments.iter().zip(&written.outcomes);
-    statuses.extend(routes.filter_map(|(route, outcome)| conditions.of(route, outcome, &gateways)));
+    let routes = table.routes.iter().zip(&written.outcomes);
+    statuses.extend(routes.filter_map(|(route, outcome)| conditions.of(&table, route, outcome, &gateways)));
     let (policy_statuses, policy_problems) = policies.into_report();
     statuses.extend(policy_statuses);
     statuses.sort_by(|left, right| left.object.cmp(&right.object));

@@ -45,28 +45,62 @@ pub(super) enum Found {
 /// All objects that policies may target, by name.
 pub(super) struct Targets<'a> {
     index: &'a Index<'a>,
-    objects: HashMap<&'a ObjectName, &'a Placed>,
+    unserved: HashMap<&'a ObjectName, &'a Placed>,
 }
 
 impl<'a> Targets<'a> {
     /// Indexes the kinds that a policy may target.
     pub(super) fn new(index: &'a Index<'a>) -> Self {
-        let gateways = index.gateways.iter().map(|gateway| gateway.placed);
-        let routes = index.http_routes.iter().map(|route| route.placed);
-        let all = gateways.chain(routes).chain(index.unserved.iter().copied());
+        let unserved = index.unserved.iter().copied();
         Self {
             index,
-            objects: all.map(|placed| (&placed.resource.object, placed)).collect(),
+            unserved: unserved.map(|placed| (&placed.resource.object, placed)).collect(),
+        }
+    }
+
+    /// All objects of a kind: those that are served in order of name.
+    fn of_kind(&self, kind: &str) -> Vec<&'a Placed> {
+        match kind {
+            "Gateway" => self.index.gateways.iter().map(|gateway| gateway.placed).collect(),
+            "HTTPRoute" => self.index.http_routes.iter().map(|route| route.placed).collect(),
+            _ => {
+                let unserved = self.index.unserved.iter().copied();
+                unserved
+                    .filter(|placed| *placed.resource.object.kind == *kind)
+                    .collect()
+            }
+        }
+    }
+
+    fn get(&self, object: &ObjectName) -> Option<&'a Placed> {
+        let ObjectName {
+            kind,
+            namespace,
+            name,
+        } = object;
+        match &**kind {
+            "Gateway" => self
+                .index
+                .gateways
+                .get(namespace, name)
+                .map(|gateway| gateway.placed),
+            "HTTPRoute" => self
+                .index
+                .http_routes
+                .get(namespace, name)
+                .map(|route| route.placed),
+            _ => self.unserved.get(object).copied(),
         }
     }
 
     /// The name of an object of the same kind that may have been meant.
     pub(super) fn near(&self, object: &ObjectName) -> Option<&'a str> {
-        let names = self
-            .objects
-            .keys()
-            .filter(|name| name.kind == object.kind && name.namespace == object.namespace);
-        nearest(&object.name, names.map(|name| &*name.name))
+        let all = self
+            .of_kind(&object.kind)
+            .into_iter()
+            .map(|placed| &placed.resource.object);
+        let siblings = all.filter(|name| name.namespace == object.namespace);
+        nearest(&object.name, siblings.map(|name| &*name.name))
     }
 
     /// All targets of `policy`: those it names, then those its selectors find, in order of name.
@@ -109,7 +143,7 @@ impl<'a> Targets<'a> {
     }
 
     fn find(&self, object: &ObjectName, section: Option<&str>) -> Found {
-        let Some(placed) = self.objects.get(object) else {
+        let Some(placed) = self.get(object) else {
             return Found::NoObject;
         };
         let mut sections: Box<dyn Iterator<Item = &Arc<str>>> = match &placed.resource.body {
@@ -132,16 +166,17 @@ impl<'a> Targets<'a> {
     /// Objects that a selector finds. Those in other namespaces need a ReferenceGrant there; without one they
     /// are passed over silently (Envoy Gateway `targetSelectors`).
     fn selected(&self, own: &ObjectName, selector: &TargetSelector) -> Vec<ObjectName> {
+        if *selector.group != *TARGET_GROUP {
+            return Vec::new();
+        }
         let mut names: Vec<ObjectName> = self
-            .objects
-            .iter()
-            .filter(|(name, placed)| {
-                *name.kind == *selector.kind
-                    && *selector.group == *TARGET_GROUP
-                    && self.in_reach(own, selector, name)
+            .of_kind(&selector.kind)
+            .into_iter()
+            .filter(|placed| {
+                self.in_reach(own, selector, &placed.resource.object)
                     && selector.selector.matches(&placed.resource.metadata.labels)
             })
-            .map(|(name, _)| (*name).clone())
+            .map(|placed| placed.resource.object.clone())
             .collect();
         names.sort();
         names
