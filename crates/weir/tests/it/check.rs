@@ -1,0 +1,107 @@
+//! `weir check`.
+
+use crate::harness::{Folder, example_on, weir};
+
+const DANGLING: &str = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata:
+  name: eg
+spec:
+  gatewayClassName: eg
+  listeners:
+    - name: http
+      protocol: HTTP
+      port: 8080
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: shop
+spec:
+  parentRefs:
+    - name: eg
+  rules:
+    - backendRefs:
+        - name: cart
+          port: 3000
+";
+
+#[test]
+fn a_good_configuration_exits_with_0() {
+    let folder = Folder::new();
+    let path = folder.write("weir.yaml", &example_on(8080, &[9001, 9002, 9003, 9004]));
+    let path = path.to_str().expect("UTF-8");
+    let checked = weir(&["check", path], "");
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert_eq!(
+        checked.stdout,
+        format!("{path}: 0 errors, 0 warnings (21 objects)\n")
+    );
+    let quiet = weir(&["check", "-q", path], "");
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn an_error_exits_with_3_and_shows_the_place_in_every_format() {
+    let folder = Folder::new();
+    let path = folder.write("weir.yaml", DANGLING);
+    let path = path.to_str().expect("UTF-8");
+    let text = weir(&["check", path], "");
+    assert_eq!(text.code, Some(3), "{text:?}");
+    for part in [
+        format!("{path}:21:17"),
+        "cart".to_owned(),
+        "21 |".to_owned(),
+        "error[".to_owned(),
+    ] {
+        assert!(text.stdout.contains(&part), "{part}\n{}", text.stdout);
+    }
+    let json = weir(&["check", "-o", "json", path], "");
+    let value: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!(json.code, Some(3));
+    assert_eq!(value["schema"], "weir.check/v1");
+    assert_eq!(value["ok"], false);
+    let problems = value["problems"].as_array().expect("problems");
+    let error = problems
+        .iter()
+        .find(|problem| problem["severity"] == "error")
+        .expect("an error");
+    assert_eq!((&error["line"], &error["column"]), (&21.into(), &17.into()));
+    let github = weir(&["check", "-o", "github", path], "");
+    assert_eq!(github.code, Some(3));
+    assert!(
+        github
+            .stdout
+            .contains(&format!("::error file={path},line=21,col=17")),
+        "{}",
+        github.stdout
+    );
+}
+
+#[test]
+fn standard_input_is_read_and_a_missing_path_is_an_error() {
+    let checked = weir(&["check", "-"], DANGLING);
+    assert_eq!(checked.code, Some(3), "{checked:?}");
+    assert!(checked.stdout.contains("<stdin>:21:17"), "{}", checked.stdout);
+    let missing = weir(&["check", "/nonexistent/weir.yaml"], "");
+    assert_eq!(missing.code, Some(3), "{missing:?}");
+    assert!(
+        missing.stdout.contains("/nonexistent/weir.yaml"),
+        "{}",
+        missing.stdout
+    );
+}
+
+#[test]
+fn warnings_count_as_errors_when_strict() {
+    let folder = Folder::new();
+    let text = example_on(8080, &[9001, 9002, 9003, 9004])
+        .replace("  hostnames:\n", "  hostnamez: 1\n  hostnames:\n");
+    let path = folder.write("weir.yaml", &text);
+    let path = path.to_str().expect("UTF-8");
+    let lax = weir(&["check", path], "");
+    let strict = weir(&["check", "--strict", path], "");
+    assert_eq!((lax.code, strict.code), (Some(0), Some(3)), "{lax:?}");
+    assert!(lax.stdout.contains("hostnamez"), "{}", lax.stdout);
+}

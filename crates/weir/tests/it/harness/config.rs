@@ -1,0 +1,59 @@
+//! Configurations for tests.
+
+/// The example of the repository, on these ports.
+pub(crate) fn example_on(port: u16, backend_ports: &[u16]) -> String {
+    let text = include_str!("../../../../../examples/load-balancing.yaml");
+    let written = [8080, 9001, 9002, 9003, 9004];
+    let used: Vec<u16> = std::iter::once(port)
+        .chain(backend_ports.iter().copied())
+        .collect();
+    assert_eq!(used.len(), written.len());
+    written
+        .iter()
+        .zip(used)
+        .fold(text.to_owned(), |text, (written, used)| {
+            let line = format!("port: {written}\n");
+            assert_eq!(
+                text.matches(&line).count(),
+                1,
+                "{line:?} stands in the example once"
+            );
+            text.replace(&line, &format!("port: {used}\n"))
+        })
+}
+
+/// A Gateway on `port`, and a Service `backend` with port 3000 over these loopback ports. Routes are to be added.
+pub(crate) fn gateway_and_service(port: u16, backend_ports: &[u16]) -> String {
+    let mut text = format!(
+        "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: eg, namespace: default}}
+spec:
+  gatewayClassName: eg
+  addresses: [{{type: IPAddress, value: 127.0.0.1}}]
+  listeners:
+    - {{name: http, protocol: HTTP, port: {port}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: backend, namespace: default}}
+spec:
+  ports: [{{name: http, port: 3000, targetPort: http}}]
+"
+    );
+    for (index, backend_port) in backend_ports.iter().enumerate() {
+        text.push_str(&format!(
+            "\
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: backend-{index}, namespace: default, labels: {{kubernetes.io/service-name: backend}}}}
+addressType: IPv4
+ports: [{{name: http, port: {backend_port}}}]
+endpoints: [{{addresses: [127.0.0.1], conditions: {{ready: true}}}}]
+"
+        ));
+    }
+    text
+}

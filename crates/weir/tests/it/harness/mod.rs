@@ -1,0 +1,24 @@
+//! What the black-box tests stand on: backends in this process, the real binary beside it, and a client that
+//! believes nothing. Everything waits for events, never for time.
+
+mod backends;
+mod client;
+mod command;
+mod config;
+mod gateway;
+mod lines;
+mod load;
+mod place;
+
+pub(crate) use backends::Backends;
+pub(crate) use client::Client;
+pub(crate) use command::{weir, weir_in};
+pub(crate) use config::{example_on, gateway_and_service};
+pub(crate) use gateway::{Gateway, Process};
+pub(crate) use load::{Request, load};
+pub(crate) use place::{Folder, free_port};
+
+use std::time::Duration;
+
+/// Longest time that a test waits for anything; reaching it is a failure, so it is generous.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,15 @@
+//! Black-box tests: the real binary, real sockets on loopback. One test binary, so that everything it needs is
+//! linked once.
+#![cfg(test)]
+
+mod affinity;
+mod check;
+mod cli;
+mod demo;
+mod echo;
+mod explain;
+mod harness;
+mod load_balancing;
+mod proxy;
+mod reload;
+mod signals;

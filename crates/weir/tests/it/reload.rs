@@ -1,0 +1,199 @@
+//! Following changes: what is in force, what is said about it, and that no request is lost.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::harness::{Backends, Client, Gateway, Request, example_on, free_port, gateway_and_service, load};
+
+fn route(path: &str) -> String {
+    format!(
+        "\
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: only, namespace: default}}
+spec:
+  parentRefs: [{{name: eg}}]
+  rules:
+    - matches: [{{path: {{type: PathPrefix, value: {path}}}}}]
+      backendRefs: [{{name: backend, port: 3000}}]
+"
+    )
+}
+
+#[test]
+fn a_change_of_routes_comes_into_force() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let base = gateway_and_service(port, &backends.ports());
+    let gateway = Gateway::start(port, &(base.clone() + &route("/a")));
+    let mut client = Client::connect(gateway.address);
+    assert_eq!(
+        (client.get("/a", &[]).status, client.get("/b", &[]).status),
+        (200, 404)
+    );
+    gateway.rewrite(&(base.clone() + &route("/b")), "generation 2 in force (1 route, ");
+    // The same connection: nothing was closed.
+    assert_eq!(
+        (client.get("/a", &[]).status, client.get("/b", &[]).status),
+        (404, 200)
+    );
+    // Only a comment: everything stays, and nothing is announced as new.
+    gateway.rewrite(&(base + "# a comment\n" + &route("/b")), "nothing to do");
+    assert_eq!(client.get("/b", &[]).status, 200);
+}
+
+#[test]
+fn bx14_endpoints_alone_take_the_fast_path() {
+    let backends = Backends::start(3);
+    let port = free_port();
+    let ports = backends.ports();
+    let gateway = Gateway::start(port, &(gateway_and_service(port, &ports[..1]) + &route("/")));
+    let plain = Request {
+        target: "/",
+        headers: &[],
+    };
+    assert_eq!(load(gateway.address, plain, 30, 3).pods(), 1);
+    gateway.rewrite(
+        &(gateway_and_service(port, &ports) + &route("/")),
+        "endpoints only",
+    );
+    assert_eq!(load(gateway.address, plain, 90, 3).pods(), 3);
+    gateway.rewrite(
+        &(gateway_and_service(port, &ports[1..2]) + &route("/")),
+        "generation 3 in force",
+    );
+    let spread = load(gateway.address, plain, 30, 3);
+    assert_eq!(spread.of("backend-2"), 30, "{spread:?}");
+}
+
+#[test]
+fn the_last_good_version_stays_in_force_and_that_is_said() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let base = gateway_and_service(port, &backends.ports());
+    let gateway = Gateway::start(port, &(base.clone() + &route("/a")));
+    let mut client = Client::connect(gateway.address);
+    let bad = route("/a").replace("PathPrefix", "Prefixed");
+    let line = gateway.rewrite(&(base.clone() + &bad), "running differs from disk");
+    assert!(
+        line.contains("1 object stays in force: HTTPRoute default/only"),
+        "{line}"
+    );
+    assert_eq!(client.get("/a", &[]).status, 200);
+    assert!(
+        gateway.process.stderr.text().contains("Prefixed"),
+        "the problem is shown with its source line"
+    );
+    // Not YAML at all: everything stays.
+    gateway.rewrite("kind: [\n", "running differs from disk");
+    assert_eq!(client.get("/a", &[]).status, 200);
+    // Gone: everything stays.
+    let before = gateway.process.stderr.count();
+    std::fs::remove_file(gateway.path()).expect("removed");
+    gateway
+        .process
+        .stderr
+        .wait_after(before, "running differs from disk");
+    assert_eq!(client.get("/a", &[]).status, 200);
+    // Asked, it says so again.
+    let before = gateway.process.stderr.count();
+    gateway.process.signal("HUP");
+    gateway
+        .process
+        .stderr
+        .wait_after(before, "running differs from disk");
+    // Good again.
+    gateway.rewrite(&(base + &route("/b")), "in force (1 route");
+    assert_eq!(
+        (client.get("/a", &[]).status, client.get("/b", &[]).status),
+        (404, 200)
+    );
+}
+
+#[test]
+fn strict_takes_a_configuration_with_errors_not_at_all() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let base = gateway_and_service(port, &backends.ports());
+    let gateway = Gateway::start_with(port, &(base.clone() + &route("/a")), &["--strict"]);
+    let mut client = Client::connect(gateway.address);
+    let bad = base.clone()
+        + &route("/b")
+        + &route("/c")
+            .replace("only", "other")
+            .replace("name: eg", "nam: eg");
+    let line = gateway.rewrite(&bad, "rejected (--strict)");
+    assert!(line.contains("generation running 1, disk 2"), "{line}");
+    assert_eq!(
+        (client.get("/a", &[]).status, client.get("/b", &[]).status),
+        (200, 404)
+    );
+    gateway.rewrite(&(base + &route("/b")), "generation 3 in force");
+    assert_eq!(
+        (client.get("/a", &[]).status, client.get("/b", &[]).status),
+        (404, 200)
+    );
+}
+
+#[test]
+fn without_watching_only_hup_reloads() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let base = gateway_and_service(port, &backends.ports());
+    let gateway = Gateway::start_with(port, &(base.clone() + &route("/a")), &["--no-watch"]);
+    let mut client = Client::connect(gateway.address);
+    let before = gateway.process.stderr.count();
+    gateway.process.signal("HUP");
+    gateway
+        .process
+        .stderr
+        .wait_after(before, "nothing has changed: generation 1 stays in force");
+    std::fs::write(gateway.path(), base + &route("/b")).expect("written");
+    assert_eq!(client.get("/a", &[]).status, 200);
+    gateway.process.signal("HUP");
+    gateway.process.stderr.wait_after(before, "generation 2 in force");
+    assert_eq!(client.get("/b", &[]).status, 200);
+}
+
+#[test]
+fn rl02_no_request_is_lost_while_everything_changes() {
+    let backends = Backends::start(4);
+    let port = free_port();
+    let ports = backends.ports();
+    let gateway = Gateway::start(port, &example_on(port, &ports));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut count = 0;
+                    let mut client = Client::connect(gateway.address);
+                    while !is_over.load(Ordering::Relaxed) {
+                        assert_eq!(client.get("/round", &[]).status, 200);
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        let text = example_on(port, &ports);
+        for generation in 2..12 {
+            let changed = text.replace("value: /random", &format!("value: /random{generation}"));
+            let changed = if generation % 2 == 0 {
+                changed.replace(
+                    "ready: true\n    targetRef:\n      kind: Pod\n      name: backend-2",
+                    "ready: false\n    targetRef:\n      kind: Pod\n      name: backend-2",
+                )
+            } else {
+                changed
+            };
+            gateway.rewrite(&changed, &format!("generation {generation} in force"));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        let sent: usize = clients
+            .into_iter()
+            .map(|client| client.join().expect("no request is lost"))
+            .sum();
+        assert!(sent > 100, "{sent}");
+    });
+}
