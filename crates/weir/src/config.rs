@@ -1,30 +1,15 @@
-//! Where configuration is, and reading it once.
+//! Where configuration is, and what is said about it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use weir_config::check::{CheckReport, check_resources};
 use weir_config::resource::ResourceSet;
-use weir_config::source::FileSource;
-use weir_config::translate::{Options, Translation, translate};
 use weir_model::{Problem, Severity};
 
 use crate::error::{CommandError, Exit};
 
 /// Where configuration is looked for when nobody says where.
 const DEFAULTS: [&str; 2] = ["weir.yaml", "/etc/weir"];
-
-/// A configuration, read and translated once.
-#[derive(Debug)]
-pub(crate) struct ReadConfig {
-    /// What it means.
-    pub(crate) translation: Translation,
-    /// Everything that is wrong with it, in the order of the files.
-    pub(crate) problems: Vec<Problem>,
-    /// Number of objects.
-    pub(crate) objects: usize,
-    /// The files read, in order.
-    pub(crate) files: Vec<Arc<str>>,
-}
 
 /// The paths that were named, or the first default that exists.
 ///
@@ -42,21 +27,9 @@ pub(crate) fn roots(named: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
     })
 }
 
-/// Reads and translates these paths.
-pub(crate) fn read(roots: Vec<PathBuf>) -> ReadConfig {
-    let loaded = FileSource::new(roots).load();
-    ReadConfig {
-        files: loaded.files,
-        ..of_set(&loaded.resources)
-    }
-}
-
-/// Translates a text as if it were a file of this name.
-pub(crate) fn of_text(name: &str, text: &str) -> ReadConfig {
-    ReadConfig {
-        files: vec![name.into()],
-        ..of_set(&ResourceSet::from_texts([(name, text)]))
-    }
+/// Reads and translates a text as if it were a file of this name.
+pub(crate) fn of_text(name: &str, text: &str) -> CheckReport {
+    check_resources(&ResourceSet::from_texts([(name, text)]), vec![name.into()])
 }
 
 /// The text of a file as problems name it, to quote from; `None` when it cannot be read any more.
@@ -86,14 +59,4 @@ pub(crate) fn all_problems(read: &[Problem], translated: &[Problem]) -> Vec<Prob
         place(left).cmp(&place(right))
     });
     problems
-}
-
-fn of_set(set: &ResourceSet) -> ReadConfig {
-    let translation = translate(set, &Options::files());
-    ReadConfig {
-        problems: all_problems(&set.problems, &translation.problems),
-        objects: set.objects.len(),
-        files: Vec::new(),
-        translation,
-    }
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use weir_config::report::{self, SourceTexts, Summary, TextOptions};
+use weir_config::check::check;
+use weir_config::report::TextOptions;
 use weir_model::Severity;
 
 use crate::error::{CommandError, Exit};
@@ -41,31 +42,30 @@ impl CheckArgs {
         } else {
             &self.paths
         };
-        let read = config::read(config::roots(named)?);
-        let summary = Summary::new(read.files.clone(), read.objects, &read.problems);
+        let report = check(&config::roots(named)?);
         output::print(&match global.output {
-            Output::Json => report::json(&read.problems, &summary),
-            Output::Github => report::github(&read.problems),
+            Output::Json => report.json(),
+            Output::Github => report.github(),
             Output::Text => {
+                let color = output::color_stdout(global.color);
+                let severity_min = if global.quiet {
+                    Severity::Error
+                } else {
+                    Severity::Note
+                };
                 let options = TextOptions {
-                    color: output::color_stdout(global.color),
-                    severity_min: if global.quiet {
-                        Severity::Error
-                    } else {
-                        Severity::Note
-                    },
+                    color,
+                    severity_min,
                     ..TextOptions::default()
                 };
-                let mut texts = SourceTexts::new(config::source_text);
-                let problems = report::text(&read.problems, &mut texts, options);
-                if global.quiet {
-                    problems
+                if global.quiet && !report.has_errors() {
+                    String::new()
                 } else {
-                    format!("{problems}{summary}\n")
+                    report.text(options)
                 }
             }
         })?;
-        let refused = summary.errors > 0 || (self.strict && summary.warnings > 0);
-        Ok(if refused { Exit::Config } else { Exit::Ok })
+        let is_refused = report.has_errors() || (self.strict && report.summary.warnings > 0);
+        Ok(if is_refused { Exit::Config } else { Exit::Ok })
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use weir_echo::{Echo, Identity, Options};
-use weir_model::{EndpointAddress, Severity};
+use weir_model::EndpointAddress;
 
 use crate::demo::{self, BACKEND_PORTS, Backend, Example, GATEWAY_PORT, HOST, Row, Screen};
 use crate::error::{CommandError, Exit};
@@ -159,8 +159,7 @@ async fn start_backends() -> Result<Vec<Echo>, CommandError> {
 
 fn start_plane(example: &Example, threads: Option<u16>, log: Log) -> Result<Plane, CommandError> {
     let read = config::of_text("(demo)", &example.text());
-    let errors = config::count(&read.problems, Severity::Error);
-    debug_assert!(errors == 0, "the example has errors: {:?}", read.problems);
+    debug_assert!(!read.has_errors(), "the example has errors: {:?}", read.problems);
     let flags = PlaneArgs {
         threads,
         drain_timeout: GRACE,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use clap::Args;
-use weir_model::Severity;
+use weir_config::check::check;
 
 use crate::error::{CommandError, Exit};
 use crate::explain::{self, ExplainedRequest, Outcome, Plan};
@@ -56,10 +56,10 @@ impl ExplainArgs {
     /// Explains one request.
     pub(crate) fn execute(&self, global: &Global) -> Result<Exit, CommandError> {
         let request = self.request()?;
-        let read = config::read(config::roots(&global.config)?);
+        let read = check(&config::roots(&global.config)?);
         let model = &read.translation.config;
         let mut decision = explain::decide(model, &request);
-        let errors = config::count(&read.problems, Severity::Error);
+        let errors = read.summary.errors;
         if errors > 0 {
             let noun = if errors == 1 { "error" } else { "errors" };
             decision
