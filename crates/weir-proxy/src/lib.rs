@@ -1,1 +1,34 @@
-//! See ARCHITECTURE.md.
+//! The data plane: workers that serve exchanges under a snapshot, and publishing without loss.
+//!
+//! Read [`Gateway`] for what it offers, and `exchange/handle.rs` for what happens to a request. The folders follow the
+//! request: `downstream` (clients), `exchange` (one request and its response), `upstream` (endpoints). `compile`
+//! makes a [`weir_model::Config`] executable, `transit` holds messages on their way, `time` their deadlines.
+//!
+//! This crate knows no file, no YAML and no Kubernetes, and prints nothing: what happens outside exchanges is told
+//! through [`Event`].
+
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod command;
+mod compile;
+mod downstream;
+mod event;
+mod exchange;
+mod gateway;
+mod id_map;
+mod options;
+mod resolver;
+mod shared;
+mod stats;
+mod thread;
+mod time;
+mod transit;
+mod upstream;
+mod worker;
+
+pub use compile::UnknownBackend;
+pub use event::Event;
+pub use gateway::{DrainReport, Gateway, PublishReport};
+pub use options::{AccessLog, EventSink, Limits, Options};
+pub use stats::{EndpointReport, FailureReport, RuleReport, Stats};

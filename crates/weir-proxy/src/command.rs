@@ -1,0 +1,43 @@
+//! What the gateway and other workers tell a worker.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use weir_model::ListenerKey;
+
+/// A message to one worker.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Accept on this socket.
+    Open {
+        /// The listener it belongs to.
+        key: ListenerKey,
+        /// Listening, non-blocking.
+        socket: TcpListener,
+    },
+    /// Stop accepting for this listener and let its connections end.
+    Close(ListenerKey),
+    /// Serve this connection, which another worker accepted.
+    Adopt {
+        /// The listener that accepted it.
+        key: ListenerKey,
+        /// The connection, non-blocking.
+        stream: TcpStream,
+        /// Its client.
+        peer: SocketAddr,
+    },
+    /// There is a new snapshot.
+    Refresh,
+    /// Stop accepting; connections end after the exchange they are in.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+pub(crate) type Inbox = UnboundedReceiver<Command>;
+pub(crate) type Outbox = UnboundedSender<Command>;
+
+/// The two ends of a worker's inbox.
+pub(crate) fn inbox() -> (Outbox, Inbox) {
+    unbounded_channel()
+}

@@ -1,0 +1,412 @@
+//! Snapshots, each made from the one before.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use weir_balance::{Balancer, Member, Rng};
+use weir_model::{
+    Algorithm, Backend, BackendId, BalanceSpec, Config, Endpoint, EndpointSource, Listener, Port, RouteId,
+};
+use weir_net::Epoch;
+use weir_route::Router;
+
+use super::live::{Live, LiveEndpoint};
+use super::names::NameTable;
+use super::rules;
+use super::snapshot::{
+    BalancerSlot, CompiledBalancer, CompiledListener, CompiledRoute, SectionFacts, Snapshot,
+};
+
+/// Makes snapshots and keeps what outlives them. One per gateway, used by one thread at a time.
+#[derive(Debug)]
+pub(crate) struct Compiler {
+    epoch: Epoch,
+    live: Live,
+    names: NameTable,
+    config: Arc<Config>,
+    backends: HashMap<Arc<str>, CompiledBackend>,
+    snapshot: Arc<Snapshot>,
+    /// Kept for one publication longer, so that its memory is given back here and not by a busy worker.
+    _retired: Arc<Snapshot>,
+    mirror_spec: Arc<BalanceSpec>,
+    free_slots: Vec<BalancerSlot>,
+    slots: u32,
+}
+
+/// A backend's endpoints, joined to what is alive.
+#[derive(Debug)]
+struct CompiledBackend {
+    endpoints: Arc<[Endpoint]>,
+    live: Arc<[Arc<LiveEndpoint>]>,
+    /// Counts the changes of `endpoints`.
+    revision: u64,
+    claims: Vec<Claim>,
+}
+
+/// A specification under which some rule uses a backend.
+#[derive(Debug)]
+struct Claim {
+    spec: Arc<BalanceSpec>,
+    slot: BalancerSlot,
+    is_used: bool,
+    built: Option<(u64, Arc<CompiledBalancer>)>,
+}
+
+/// The running configuration has no backend of that key. The caller is late or mistaken; nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownBackend {
+    /// The key that was asked for.
+    pub key: Arc<str>,
+}
+
+impl fmt::Display for UnknownBackend {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "no backend `{}` in the running configuration", self.key)
+    }
+}
+
+impl std::error::Error for UnknownBackend {}
+
+impl Compiler {
+    pub(crate) fn new(epoch: Epoch, rng: Rng) -> Self {
+        let mirror_spec = BalanceSpec {
+            algorithm: Algorithm::RoundRobin,
+            ..BalanceSpec::default()
+        };
+        Self {
+            epoch,
+            live: Live::new(rng),
+            names: NameTable::default(),
+            config: Arc::default(),
+            backends: HashMap::new(),
+            snapshot: Arc::default(),
+            _retired: Arc::default(),
+            mirror_spec: Arc::new(mirror_spec),
+            free_slots: Vec::new(),
+            slots: 0,
+        }
+    }
+
+    /// The configuration of the last snapshot.
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The last snapshot.
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The snapshot of `config`, or `None` when it equals the running one.
+    pub(crate) fn compile(&mut self, config: Arc<Config>) -> Option<Arc<Snapshot>> {
+        if self.snapshot.generation > 0 && (Arc::ptr_eq(&config, &self.config) || *config == *self.config) {
+            return None;
+        }
+        self.take_backends(&config);
+        let slots: Vec<Vec<BalancerSlot>> = config
+            .routes
+            .iter()
+            .map(|route| {
+                let mirror_spec = Arc::clone(&self.mirror_spec);
+                rules::claims(route, &mirror_spec)
+                    .map(|(id, spec)| self.claim(&config, id, spec))
+                    .collect()
+            })
+            .collect();
+        let routes = self.compile_routes(&config, slots);
+        let listeners = config
+            .listeners
+            .iter()
+            .map(|listener| self.compile_listener(&config, listener, &routes))
+            .collect();
+        self.release_claims();
+        let configured: HashSet<&str> = config
+            .routes
+            .iter()
+            .flat_map(|route| &route.rules)
+            .map(|rule| &*rule.key)
+            .collect();
+        self.live.retain_rules(|key| configured.contains(key));
+        let used = names_of(&config).collect::<HashSet<_>>();
+        self.names.retain(|name, port| used.contains(&(name, port)));
+        drop((configured, used));
+        self.config = config;
+        Some(self.install(listeners, routes))
+    }
+
+    /// The snapshot with one backend's endpoints replaced, or `None` when they are the same.
+    pub(crate) fn update_endpoints(
+        &mut self,
+        key: &str,
+        endpoints: Arc<[Endpoint]>,
+    ) -> Result<Option<Arc<Snapshot>>, UnknownBackend> {
+        let Ok(index) = self
+            .config
+            .backends
+            .binary_search_by(|backend| (*backend.key).cmp(key))
+        else {
+            return Err(UnknownBackend { key: key.into() });
+        };
+        if !self.take_endpoints(key, &endpoints) {
+            return Ok(None);
+        }
+        let mut config = Config::clone(&self.config);
+        let backend = Backend {
+            endpoints: EndpointSource::Static(endpoints),
+            ..Backend::clone(&config.backends[index])
+        };
+        config.backends[index] = Arc::new(backend);
+        self.config = Arc::new(config);
+        let (listeners, routes) = (
+            Arc::clone(&self.snapshot.listeners),
+            Arc::clone(&self.snapshot.routes),
+        );
+        Ok(Some(self.install(listeners, routes)))
+    }
+
+    /// The snapshot after a name resolved, or `None` when nothing that is used has changed.
+    pub(crate) fn learn_name(
+        &mut self,
+        name: &Arc<str>,
+        port: Port,
+        addresses: Vec<SocketAddr>,
+    ) -> Option<Arc<Snapshot>> {
+        if !self.names.learn(name, port, addresses) {
+            return None;
+        }
+        let config = Arc::clone(&self.config);
+        let mut is_changed = false;
+        for backend in &config.backends {
+            if let EndpointSource::Names(names) = &backend.endpoints
+                && names
+                    .iter()
+                    .any(|(other, other_port)| other == name && *other_port == port)
+            {
+                let endpoints = self.names.endpoints(names);
+                is_changed |= self.take_endpoints(&backend.key, &endpoints);
+            }
+        }
+        let (listeners, routes) = (
+            Arc::clone(&self.snapshot.listeners),
+            Arc::clone(&self.snapshot.routes),
+        );
+        is_changed.then(|| self.install(listeners, routes))
+    }
+
+    /// Brings [`Self::backends`] in line with `config`.
+    fn take_backends(&mut self, config: &Config) {
+        for backend in &config.backends {
+            let endpoints = match &backend.endpoints {
+                EndpointSource::Static(endpoints) => Arc::clone(endpoints),
+                EndpointSource::Names(names) => self.names.endpoints(names),
+            };
+            self.take_endpoints(&backend.key, &endpoints);
+        }
+        let known: HashSet<&str> = config.backends.iter().map(|backend| &*backend.key).collect();
+        let live = &mut self.live;
+        let free_slots = &mut self.free_slots;
+        self.backends.retain(|key, backend| {
+            let kept = known.contains(&**key);
+            if !kept {
+                live.unlist(&backend.live);
+                free_slots.extend(backend.claims.iter().map(|claim| claim.slot));
+            }
+            kept
+        });
+    }
+
+    /// Replaces the endpoints of one backend; says whether that changed anything.
+    fn take_endpoints(&mut self, key: &str, endpoints: &Arc<[Endpoint]>) -> bool {
+        let now_ms = self.epoch.elapsed_ms();
+        if let Some(backend) = self.backends.get_mut(key) {
+            if Arc::ptr_eq(&backend.endpoints, endpoints) || *backend.endpoints == **endpoints {
+                return false;
+            }
+            let live = self.live.list(endpoints, now_ms);
+            self.live.unlist(&backend.live);
+            backend.endpoints = Arc::clone(endpoints);
+            backend.live = live;
+            backend.revision += 1;
+            return true;
+        }
+        let live = self.live.list(endpoints, now_ms);
+        let backend = CompiledBackend {
+            endpoints: Arc::clone(endpoints),
+            live,
+            revision: 0,
+            claims: Vec::new(),
+        };
+        self.backends.insert(key.into(), backend);
+        true
+    }
+
+    /// The slot of a backend under a specification.
+    fn claim(&mut self, config: &Config, id: BackendId, spec: &Arc<BalanceSpec>) -> BalancerSlot {
+        let Some(backend) = self.backends.get_mut(&config.backend(id).key) else {
+            debug_assert!(false, "every backend of the configuration was taken");
+            return BalancerSlot(u32::MAX);
+        };
+        if let Some(claim) = backend.claims.iter_mut().find(|claim| claim.spec == *spec) {
+            claim.is_used = true;
+            return claim.slot;
+        }
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            BalancerSlot(self.slots - 1)
+        });
+        backend.claims.push(Claim {
+            spec: Arc::clone(spec),
+            slot,
+            is_used: true,
+            built: None,
+        });
+        slot
+    }
+
+    /// Gives slots back that nothing claimed since the last time.
+    fn release_claims(&mut self) {
+        let free_slots = &mut self.free_slots;
+        for backend in self.backends.values_mut() {
+            backend.claims.retain_mut(|claim| {
+                let kept = std::mem::take(&mut claim.is_used);
+                if !kept {
+                    free_slots.push(claim.slot);
+                }
+                kept
+            });
+        }
+    }
+
+    fn compile_routes(
+        &mut self,
+        config: &Config,
+        slots: Vec<Vec<BalancerSlot>>,
+    ) -> Arc<[Arc<CompiledRoute>]> {
+        let before: HashMap<*const weir_model::Route, usize> = self
+            .config
+            .routes
+            .iter()
+            .enumerate()
+            .map(|(index, route)| (Arc::as_ptr(route), index))
+            .collect();
+        let old = Arc::clone(&self.snapshot.routes);
+        let old_config = Arc::clone(&self.config);
+        config
+            .routes
+            .iter()
+            .zip(slots)
+            .enumerate()
+            .map(|(index, (route, slots))| {
+                let same = before.get(&Arc::as_ptr(route)).copied().or_else(|| {
+                    old_config
+                        .routes
+                        .get(index)
+                        .is_some_and(|other| other == route)
+                        .then_some(index)
+                });
+                match same
+                    .and_then(|index| old.get(index))
+                    .filter(|compiled| compiled.slots == slots)
+                {
+                    Some(compiled) => Arc::clone(compiled),
+                    None => Arc::new(rules::compile(route, config, &mut self.live, slots)),
+                }
+            })
+            .collect()
+    }
+
+    fn compile_listener(
+        &self,
+        config: &Config,
+        listener: &Arc<Listener>,
+        routes: &[Arc<CompiledRoute>],
+    ) -> Arc<CompiledListener> {
+        let is_same_route = |id: RouteId| {
+            let (old, new) = (self.snapshot.routes.get(id.0 as usize), routes.get(id.0 as usize));
+            old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new))
+        };
+        if let Some(old) = self.config.listeners.iter().find(|old| old.key == listener.key)
+            && old == listener
+            && listener
+                .sections
+                .iter()
+                .flat_map(|section| &section.attachments)
+                .all(|one| is_same_route(one.route))
+            && let Some(index) = self.snapshot.listener_index(listener.key)
+        {
+            return Arc::clone(&self.snapshot.listeners[index]);
+        }
+        Arc::new(CompiledListener {
+            key: listener.key,
+            router: Router::build(listener, &config.routes),
+            client_ip: listener.client_ip.clone(),
+            sections: listener
+                .sections
+                .iter()
+                .map(|section| SectionFacts {
+                    name: Arc::clone(&section.name),
+                    port: section.port,
+                })
+                .collect(),
+        })
+    }
+
+    /// Builds the balancers that changed and makes the next snapshot the last one.
+    fn install(
+        &mut self,
+        listeners: Arc<[Arc<CompiledListener>]>,
+        routes: Arc<[Arc<CompiledRoute>]>,
+    ) -> Arc<Snapshot> {
+        let mut balancers = vec![None; self.slots as usize];
+        for (key, backend) in &mut self.backends {
+            for claim in &mut backend.claims {
+                let built = match &claim.built {
+                    Some((revision, built)) if *revision == backend.revision => Arc::clone(built),
+                    _ => Arc::new(CompiledBalancer {
+                        backend: Arc::clone(key),
+                        spec: Arc::clone(&claim.spec),
+                        balancer: Balancer::new(&claim.spec, members(&backend.endpoints, &backend.live)),
+                        endpoints: Arc::clone(&backend.live),
+                    }),
+                };
+                claim.built = Some((backend.revision, Arc::clone(&built)));
+                if let Some(place) = balancers.get_mut(claim.slot.0 as usize) {
+                    *place = Some(built);
+                }
+            }
+        }
+        let snapshot = Arc::new(Snapshot {
+            generation: self.snapshot.generation + 1,
+            listeners,
+            routes,
+            balancers: balancers.into_boxed_slice(),
+        });
+        self._retired = std::mem::replace(&mut self.snapshot, Arc::clone(&snapshot));
+        snapshot
+    }
+}
+
+/// The names that backends of `config` are made of.
+pub(crate) fn names_of(config: &Config) -> impl Iterator<Item = (&str, Port)> {
+    config
+        .backends
+        .iter()
+        .filter_map(|backend| match &backend.endpoints {
+            EndpointSource::Static(_) => None,
+            EndpointSource::Names(names) => Some(names),
+        })
+        .flat_map(|names| names.iter().map(|(name, port)| (&**name, *port)))
+}
+
+fn members(endpoints: &[Endpoint], live: &[Arc<LiveEndpoint>]) -> Vec<Member> {
+    endpoints
+        .iter()
+        .zip(live)
+        .map(|(endpoint, live)| Member {
+            endpoint: endpoint.clone(),
+            state: Arc::clone(&live.state),
+        })
+        .collect()
+}

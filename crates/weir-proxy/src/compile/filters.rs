@@ -1,0 +1,113 @@
+//! Filters, sorted by what they do.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use weir_model::{BackendId, Cors, Filter, Fraction, HeaderChange, Rewrite};
+
+use super::snapshot::BalancerSlot;
+
+/// The filters of a rule or of a destination. Gateway API leaves the order between kinds of filters open; within one
+/// kind it is the order written.
+#[derive(Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) request_headers: Vec<HeaderChange>,
+    pub(crate) response_headers: Vec<HeaderChange>,
+    pub(crate) rewrite: Option<Rewrite>,
+    pub(crate) mirrors: Vec<MirrorTarget>,
+    pub(crate) cors: Option<Arc<Cors>>,
+}
+
+/// Where copies go.
+#[derive(Debug)]
+pub(crate) struct MirrorTarget {
+    pub(crate) slot: BalancerSlot,
+    pub(crate) cursor: Arc<AtomicU64>,
+    pub(crate) fraction: Fraction,
+}
+
+impl Policy {
+    /// Sorts `filters`; `mirror` finds the balancer and the cursor of a mirror's backend.
+    pub(crate) fn compile(
+        filters: &[Filter],
+        mut mirror: impl FnMut(BackendId) -> (BalancerSlot, Arc<AtomicU64>),
+    ) -> Self {
+        let mut policy = Self::default();
+        for filter in filters {
+            match filter {
+                Filter::RequestHeaders(change) => policy.request_headers.push(guarded(change)),
+                Filter::ResponseHeaders(change) => policy.response_headers.push(guarded(change)),
+                Filter::Rewrite(rewrite) => policy.rewrite = Some(rewrite.clone()),
+                Filter::Mirror(wanted) => {
+                    let (slot, cursor) = mirror(wanted.backend);
+                    policy.mirrors.push(MirrorTarget {
+                        slot,
+                        cursor,
+                        fraction: wanted.fraction,
+                    });
+                }
+                Filter::Cors(cors) => policy.cors = Some(Arc::clone(cors)),
+            }
+        }
+        policy
+    }
+}
+
+/// Names that frame or route a message: weir alone writes them (reliability: smuggling through configuration).
+const GUARDED: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn guarded(change: &HeaderChange) -> HeaderChange {
+    let is_free = |name: &Arc<str>| !GUARDED.contains(&&**name);
+    HeaderChange {
+        set: change
+            .set
+            .iter()
+            .filter(|(name, _)| is_free(name))
+            .cloned()
+            .collect(),
+        add: change
+            .add
+            .iter()
+            .filter(|(name, _)| is_free(name))
+            .cloned()
+            .collect(),
+        remove: change
+            .remove
+            .iter()
+            .filter(|name| is_free(name))
+            .cloned()
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_never_touch_framing_and_keep_their_order() {
+        let change = |name: &str| HeaderChange {
+            set: vec![(name.into(), "v".into())],
+            add: vec![(name.into(), "v".into())],
+            remove: vec![name.into()],
+        };
+        let filters = [
+            Filter::RequestHeaders(change("content-length")),
+            Filter::RequestHeaders(change("x-a")),
+            Filter::ResponseHeaders(change("transfer-encoding")),
+        ];
+        let policy = Policy::compile(&filters, |_| unreachable!("no mirror"));
+        assert_eq!(policy.request_headers, [HeaderChange::default(), change("x-a")]);
+        assert_eq!(policy.response_headers, [HeaderChange::default()]);
+    }
+}

@@ -1,0 +1,144 @@
+//! What outlives a snapshot: endpoints with their load, rules with their cursors.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use weir_balance::{EndpointState, Rng, cursor_start};
+use weir_model::{Endpoint, EndpointAddress};
+
+/// An endpoint as long as any backend lists it: its number, its load, whether it is still listed. Two backends that
+/// list one address share it, so its load is the truth about that address.
+#[derive(Debug)]
+pub(crate) struct LiveEndpoint {
+    /// Unique in the process; never used again.
+    pub(crate) id: u32,
+    pub(crate) address: EndpointAddress,
+    /// The address as text, for headers and logs.
+    pub(crate) text: Box<str>,
+    pub(crate) state: Arc<EndpointState>,
+    is_listed: AtomicBool,
+}
+
+impl LiveEndpoint {
+    /// Whether some backend lists it. Workers close unused connections to one that none lists.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.is_listed.load(Ordering::Relaxed)
+    }
+}
+
+/// A rule as long as its key is configured.
+#[derive(Debug)]
+pub(crate) struct LiveRule {
+    /// Unique in the process; never used again.
+    pub(crate) id: u32,
+    pub(crate) key: Arc<str>,
+    /// Turns of the weighted split over its destinations.
+    pub(crate) cursor: AtomicU64,
+    is_configured: AtomicBool,
+}
+
+impl LiveRule {
+    /// Whether the running configuration has it. Workers forget the counters of one that it has not.
+    pub(crate) fn is_configured(&self) -> bool {
+        self.is_configured.load(Ordering::Relaxed)
+    }
+}
+
+/// All that is alive.
+#[derive(Debug)]
+pub(crate) struct Live {
+    rng: Rng,
+    ids: u32,
+    endpoints: HashMap<EndpointAddress, (Arc<LiveEndpoint>, u32)>,
+    rules: HashMap<Arc<str>, Arc<LiveRule>>,
+    /// Turns of the balancers, by rule and destination.
+    cursors: HashMap<(Arc<str>, Arc<str>), Arc<AtomicU64>>,
+}
+
+impl Live {
+    pub(crate) fn new(rng: Rng) -> Self {
+        Self {
+            rng,
+            ids: 0,
+            endpoints: HashMap::new(),
+            rules: HashMap::new(),
+            cursors: HashMap::new(),
+        }
+    }
+
+    /// Takes one more listing of each endpoint into account and returns them in order.
+    pub(crate) fn list(&mut self, endpoints: &[Endpoint], now_ms: u64) -> Arc<[Arc<LiveEndpoint>]> {
+        endpoints
+            .iter()
+            .map(|endpoint| {
+                if let Some((live, listings)) = self.endpoints.get_mut(&endpoint.address) {
+                    *listings += 1;
+                    return Arc::clone(live);
+                }
+                self.ids += 1;
+                let live = Arc::new(LiveEndpoint {
+                    id: self.ids,
+                    address: endpoint.address.clone(),
+                    text: endpoint.address.to_string().into_boxed_str(),
+                    state: Arc::new(EndpointState::new(now_ms)),
+                    is_listed: AtomicBool::new(true),
+                });
+                self.endpoints
+                    .insert(endpoint.address.clone(), (Arc::clone(&live), 1));
+                live
+            })
+            .collect()
+    }
+
+    /// Takes one listing of each endpoint back. One without any is gone; when its address comes back, it is new.
+    pub(crate) fn unlist(&mut self, endpoints: &[Arc<LiveEndpoint>]) {
+        for endpoint in endpoints {
+            let Some((live, listings)) = self.endpoints.get_mut(&endpoint.address) else {
+                continue;
+            };
+            *listings -= 1;
+            if *listings == 0 {
+                live.is_listed.store(false, Ordering::Relaxed);
+                self.endpoints.remove(&endpoint.address);
+            }
+        }
+    }
+
+    /// The rule of a key.
+    pub(crate) fn rule(&mut self, key: &Arc<str>) -> Arc<LiveRule> {
+        if let Some(rule) = self.rules.get(key) {
+            return Arc::clone(rule);
+        }
+        self.ids += 1;
+        let rule = Arc::new(LiveRule {
+            id: self.ids,
+            key: Arc::clone(key),
+            cursor: AtomicU64::new(cursor_start(&mut self.rng)),
+            is_configured: AtomicBool::new(true),
+        });
+        self.rules.insert(Arc::clone(key), Arc::clone(&rule));
+        rule
+    }
+
+    /// The cursor of a rule's balancer over a destination.
+    pub(crate) fn cursor(&mut self, rule: &Arc<str>, destination: &Arc<str>) -> Arc<AtomicU64> {
+        let rng = &mut self.rng;
+        let key = (Arc::clone(rule), Arc::clone(destination));
+        Arc::clone(
+            self.cursors
+                .entry(key)
+                .or_insert_with(|| Arc::new(AtomicU64::new(cursor_start(rng)))),
+        )
+    }
+
+    /// Forgets rules and cursors whose rule key `is_configured` does not know.
+    pub(crate) fn retain_rules(&mut self, is_configured: impl Fn(&str) -> bool) {
+        self.rules.retain(|key, rule| {
+            let kept = is_configured(key);
+            rule.is_configured.store(kept, Ordering::Relaxed);
+            kept
+        });
+        self.cursors.retain(|(key, _), _| is_configured(key));
+    }
+}

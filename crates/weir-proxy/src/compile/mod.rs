@@ -1,0 +1,22 @@
+//! From a `Config` to what workers execute.
+//!
+//! This folder owns the snapshot, what outlives it ([`live`]), and how one is made from the other with everything
+//! unchanged shared. It runs on the publisher's thread and knows neither sockets nor workers.
+
+mod compiler;
+mod filters;
+mod live;
+mod names;
+mod rules;
+mod snapshot;
+
+pub use compiler::UnknownBackend;
+pub(crate) use compiler::{Compiler, names_of};
+pub(crate) use filters::Policy;
+#[cfg(test)]
+pub(crate) use live::Live;
+pub(crate) use live::{LiveEndpoint, LiveRule};
+pub(crate) use snapshot::{
+    Action, CompiledBalancer, CompiledDestination, CompiledForward, CompiledRule, Goal, RuleTimeouts,
+    SectionFacts, Snapshot,
+};

@@ -1,0 +1,46 @@
+//! Addresses that names resolved to, by backend.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use weir_model::{Endpoint, EndpointAddress, EndpointCondition, Port, Weight};
+
+/// The last good answers of every name. A name that stops resolving keeps what it had.
+#[derive(Debug, Default)]
+pub(crate) struct NameTable {
+    answers: HashMap<(Arc<str>, Port), Vec<SocketAddr>>,
+}
+
+impl NameTable {
+    /// Remembers an answer; says whether it differs from the one before.
+    pub(crate) fn learn(&mut self, name: &Arc<str>, port: Port, addresses: Vec<SocketAddr>) -> bool {
+        let key = (Arc::clone(name), port);
+        self.answers.insert(key, addresses.clone()).as_ref() != Some(&addresses)
+    }
+
+    /// The endpoints of a backend that is made of names; those that never resolved give none.
+    pub(crate) fn endpoints(&self, names: &[(Arc<str>, Port)]) -> Arc<[Endpoint]> {
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        for (name, port) in names {
+            for address in self.answers.get(&(Arc::clone(name), *port)).into_iter().flatten() {
+                let address = EndpointAddress::Tcp(*address);
+                if endpoints.iter().all(|endpoint| endpoint.address != address) {
+                    endpoints.push(Endpoint {
+                        address,
+                        weight: Weight::ONE,
+                        condition: EndpointCondition::Ready,
+                        name: Arc::clone(name),
+                        zone: "".into(),
+                    });
+                }
+            }
+        }
+        endpoints.into()
+    }
+
+    /// Forgets names that `is_used` does not know.
+    pub(crate) fn retain(&mut self, is_used: impl Fn(&str, Port) -> bool) {
+        self.answers.retain(|(name, port), _| is_used(name, *port));
+    }
+}

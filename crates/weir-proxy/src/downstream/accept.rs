@@ -1,0 +1,122 @@
+//! Stop 1: a socket, under the connection bounds, on the less loaded worker.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use weir_model::ListenerKey;
+use weir_net::Stream;
+
+use super::h1;
+use crate::Event;
+use crate::command::Command;
+use crate::exchange::Client;
+use crate::time::Timer;
+use crate::worker::Worker;
+
+/// Pause before the next try when the system or a bound does not allow another connection.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection's place under the bounds; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    worker: Rc<Worker>,
+    source: IpAddr,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.worker.shared.loads.leave(self.worker.index);
+        self.worker.shared.sources.leave(self.source);
+    }
+}
+
+/// Accepts for ever.
+pub(crate) async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: Rc<TcpListener>) {
+    loop {
+        wait_for_room(&worker).await;
+        match listener.accept().await {
+            Ok((stream, peer)) => admit(&worker, key, stream, peer),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => {
+                // No descriptors or no memory: unused connections go first, and trying again at once would spin.
+                worker.shared.tell(Event::ConnectionsShed { bound: "files" });
+                worker.pools.close_unused();
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves an accepted connection here or has the least loaded worker serve it.
+pub(crate) fn admit(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, peer: SocketAddr) {
+    let shared = &worker.shared;
+    if !shared.sources.enter(peer.ip()) {
+        shared.tell(Event::ConnectionsShed { bound: "source" });
+        return;
+    }
+    // A failure to set it costs latency, nothing else.
+    let _ = stream.set_nodelay(true);
+    let place = shared.loads.place(worker.index);
+    shared.loads.enter(place);
+    if place == worker.index {
+        return serve(worker, key, stream, peer);
+    }
+    let handed_over = stream.into_std().ok().and_then(|stream| {
+        shared
+            .inboxes
+            .get(place)?
+            .send(Command::Adopt { key, stream, peer })
+            .ok()
+    });
+    if handed_over.is_none() {
+        shared.loads.leave(place);
+        shared.sources.leave(peer.ip());
+    }
+}
+
+/// Serves a connection that is admitted already.
+pub(crate) fn serve(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, peer: SocketAddr) {
+    let admission = Admission {
+        worker: Rc::clone(worker),
+        source: peer.ip(),
+    };
+    let client = Client {
+        stream: Stream::Tcp(stream),
+        timer: Timer::new(),
+        peer,
+        listener: key,
+    };
+    tokio::task::spawn_local(h1::serve(admission, client));
+}
+
+impl Admission {
+    pub(super) fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+}
+
+async fn wait_for_room(worker: &Worker) {
+    let shared = &worker.shared;
+    if !shared.loads.are_full() {
+        return;
+    }
+    shared.tell(Event::ConnectionsShed { bound: "connections" });
+    while shared.loads.are_full() {
+        shared.is_full.store(true, Ordering::Relaxed);
+        tokio::time::sleep(PAUSE).await;
+    }
+    shared.is_full.store(false, Ordering::Relaxed);
+}
+
+/// Whether an error of `accept` says something about one connection only (accept(2): "treat them like EAGAIN").
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted | TimedOut
+    )
+}

@@ -1,0 +1,151 @@
+//! Stop 3: one client connection of HTTP/1, from its first byte to its last.
+//!
+//! A connection that waits for a request owns a socket and a timer. Only when bytes are there does it borrow a scratch
+//! from its worker, and it gives it back as soon as nothing is left to do.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use weir_model::limits;
+use weir_wire::Progress;
+
+use super::accept::Admission;
+use crate::exchange::{Client, Failure, Next, handle};
+use crate::time::Expired;
+use crate::transit::Scratch;
+use crate::worker::Worker;
+
+/// What came of waiting for a head.
+enum Arrival {
+    /// A head, or why it is none.
+    Head(Result<(), Failure>),
+    /// The client has ended the connection between two requests.
+    Ended,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(admission: Admission, mut client: Client) {
+    let worker = Rc::clone(admission.worker());
+    poll_fn(|task| {
+        client.timer.register(task.waker());
+        Poll::Ready(())
+    })
+    .await;
+    let mut deadline_ms = worker.clock.refresh_ms() + worker.shared.bounds.head_ms;
+    while wait(&worker, &mut client, deadline_ms).await {
+        let mut scratch = worker.take_scratch();
+        let next = serve_requests(&worker, &mut client, &mut scratch, deadline_ms).await;
+        match next {
+            Next::KeepAlive | Next::End => {}
+            Next::Close => linger(&worker, &mut client, &mut scratch).await,
+            Next::Cut => {}
+        }
+        worker.give_scratch(scratch);
+        if next != Next::KeepAlive {
+            return;
+        }
+        deadline_ms = worker.clock.read_ms() + worker.shared.bounds.idle_ms;
+    }
+}
+
+/// Waits for bytes; `false` when the connection is to end instead.
+async fn wait(worker: &Rc<Worker>, client: &mut Client, deadline_ms: u64) -> bool {
+    let rouses = worker.rouses();
+    let (alarm, stream) = (worker.alarm(&client.timer), &client.stream);
+    let listener = client.listener;
+    let readable = alarm.until(deadline_ms, |task| match stream.poll_read_ready(task) {
+        Poll::Ready(ready) => Poll::Ready(ready.is_ok()),
+        Poll::Pending if worker.rouses() != rouses && is_to_end(worker, listener) => Poll::Ready(false),
+        Poll::Pending => Poll::Pending,
+    });
+    readable.await.unwrap_or(false)
+}
+
+/// Serves requests as long as some are there.
+async fn serve_requests(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    scratch: &mut Scratch,
+    first_deadline_ms: u64,
+) -> Next {
+    let mut deadline_ms = first_deadline_ms.min(worker.clock.refresh_ms() + worker.shared.bounds.head_ms);
+    loop {
+        let head = match read_head(worker, client, scratch, deadline_ms).await {
+            Arrival::Head(head) => head,
+            Arrival::Ended => return Next::End,
+        };
+        let next = handle(worker, client, scratch, head).await;
+        if next != Next::KeepAlive {
+            return next;
+        }
+        scratch.begin();
+        if scratch.client_in.is_empty() {
+            return Next::KeepAlive;
+        }
+        deadline_ms = worker.clock.read_ms() + worker.shared.bounds.head_ms;
+    }
+}
+
+async fn read_head(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    scratch: &mut Scratch,
+    deadline_ms: u64,
+) -> Arrival {
+    let alarm = worker.alarm(&client.timer);
+    let stream = &mut client.stream;
+    let arrival = alarm.until(deadline_ms, |task| {
+        loop {
+            if !scratch.client_in.is_empty() {
+                match scratch.request.parse(scratch.client_in.unread()) {
+                    Ok(Progress::Partial) => {}
+                    Ok(Progress::Complete) => {
+                        scratch.client_in.pin(scratch.request.length);
+                        return Poll::Ready(Arrival::Head(Ok(())));
+                    }
+                    Err(error) => return Poll::Ready(Arrival::Head(Err(error.into()))),
+                }
+            }
+            match scratch.client_in.poll_fill(stream, task, limits::BUFFER_BYTES) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrival::Ended),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    });
+    match arrival.await {
+        Ok(arrival) => arrival,
+        Err(Expired) if scratch.client_in.is_empty() => Arrival::Ended,
+        Err(Expired) => Arrival::Head(Err(Failure::refused(408, "head_timeout"))),
+    }
+}
+
+/// Reads for a moment what the client still sends: closing a socket with unread bytes resets the connection, and the
+/// reset can overtake the answer (RFC 9112 9.6).
+async fn linger(worker: &Rc<Worker>, client: &mut Client, scratch: &mut Scratch) {
+    let alarm = worker.alarm(&client.timer);
+    let deadline_ms = worker.clock.refresh_ms() + limits::DRAIN_BODY_TIME.as_millis() as u64;
+    let stream = &mut client.stream;
+    stream.shutdown_write();
+    scratch.client_in.reset();
+    let mut left = limits::DRAIN_BODY_BYTES;
+    // However it ends, the connection does.
+    let _ = alarm
+        .until(deadline_ms, |task| {
+            loop {
+                match scratch.client_in.poll_fill(stream, task, limits::BUFFER_BYTES) {
+                    Poll::Ready(Ok(length @ 1..)) if length <= left => left -= length,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+                scratch.client_in.reset();
+            }
+        })
+        .await;
+}
+
+/// Whether an idle connection should end: weir stops, or its listener is gone.
+fn is_to_end(worker: &Worker, listener: weir_model::ListenerKey) -> bool {
+    worker.is_ending_connections() || worker.view().listener_index(listener).is_none()
+}

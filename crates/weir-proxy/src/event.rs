@@ -1,0 +1,53 @@
+//! What happens outside exchanges, for whoever runs the gateway.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use weir_model::ListenerKey;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A listener accepts connections.
+    ListenerOpened {
+        /// As configured.
+        key: ListenerKey,
+        /// As bound; the port that the system chose when port 0 was configured.
+        address: SocketAddr,
+    },
+    /// A listener could not be opened; it is tried again with the next publication and every few seconds.
+    ListenerFailed {
+        /// As configured.
+        key: ListenerKey,
+        /// What the system said.
+        error: Arc<str>,
+    },
+    /// A listener was closed because the configuration has it no more.
+    ListenerClosed {
+        /// As configured.
+        key: ListenerKey,
+    },
+    /// A name of a backend could not be resolved; its last good addresses stay.
+    NameFailed {
+        /// The name.
+        name: Arc<str>,
+        /// What the resolver said.
+        error: Arc<str>,
+    },
+    /// Connections are refused or left waiting because a bound is reached.
+    ConnectionsShed {
+        /// Which bound, in a stable word: `connections`, `source` or `files`.
+        bound: &'static str,
+    },
+    /// The access log could not be written; its records are dropped.
+    AccessLogFailed {
+        /// What the system said.
+        error: Arc<str>,
+    },
+    /// A worker died of a defect in weir. Its connections are lost, the others go on.
+    WorkerFailed {
+        /// Which worker, from 0.
+        worker: usize,
+    },
+}

@@ -1,0 +1,68 @@
+//! Stop 4, the spine: one request through stops 5 to 10, in order.
+
+use std::rc::Rc;
+
+use super::pick::Tries;
+use super::respond::Reply;
+use super::route::Found;
+use super::{Client, Exchange, Failure, Next, account, forward, pick, policy, request, respond, route};
+use crate::compile::Snapshot;
+use crate::transit::Scratch;
+use crate::worker::Worker;
+
+/// Serves one request. `head` says whether stop 3 found one: a parsed head in `scratch`, or why not.
+pub(crate) async fn handle(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    scratch: &mut Scratch,
+    head: Result<(), Failure>,
+) -> Next {
+    let view = worker.view();
+    let mut exchange = Exchange::begin(worker, client, scratch);
+    let mut found = None;
+    let served = match head {
+        Ok(()) => serve(&mut exchange, &view, &mut found).await,
+        Err(failure) => Err(failure),
+    };
+    let next = match served {
+        Ok(next) => next,
+        Err(failure) => respond::fail(&mut exchange, failure).await,
+    };
+    account::account(&exchange, found.as_ref());
+    next
+}
+
+async fn serve<'v>(
+    exchange: &mut Exchange<'_>,
+    snapshot: &'v Snapshot,
+    found: &mut Option<Found<'v>>,
+) -> Result<Next, Failure> {
+    request::examine(exchange)?;
+    let found = found.insert(route::find(exchange, snapshot)?);
+    if let Some(answer) = policy::answer_early(exchange, found) {
+        return respond::answer(exchange, answer).await;
+    }
+    let way = route::choose(exchange, found)?;
+    policy::prepare(exchange, found, &way)?;
+    policy::mirror(exchange, snapshot, found, &way);
+    let mut tries = Tries::default();
+    let (chosen, stream, progress) = loop {
+        let chosen = pick::pick(exchange, snapshot, &way, &mut tries)?;
+        match forward::forward(exchange, found, &chosen).await {
+            Ok((stream, progress)) => break (chosen, stream, progress),
+            Err(failure) if !tries.may_follow(&failure) => return Err(failure),
+            Err(_) => {}
+        }
+    };
+    respond::relay(
+        exchange,
+        Reply {
+            found,
+            way: &way,
+            chosen,
+            stream,
+            progress,
+        },
+    )
+    .await
+}

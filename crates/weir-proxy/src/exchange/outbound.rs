@@ -1,0 +1,149 @@
+//! The request as the endpoint gets it.
+
+use weir_model::{PathRewrite, Rewrite};
+use weir_wire::h1::encode;
+use weir_wire::{BodyLength, Known, KnownSet};
+
+use super::identity::{self, FieldSink};
+use super::policy::{headers, rewrite};
+use super::route::{Found, Way};
+use super::{Exchange, Failure};
+use crate::transit::{Edits, Framing};
+
+/// Never passed on, whatever the client's `Connection` says: weir answers expectations itself, writes the host, and
+/// names with `_` could stand for others (reliability row 23).
+const NEVER_PASSED: KnownSet = KnownSet::of(&[Known::Expect, Known::Host, Known::Underscore]);
+
+/// Writes the head to `upstream_out`, where it stays for another try.
+pub(super) fn write_head(
+    exchange: &mut Exchange<'_>,
+    found: &Found<'_>,
+    way: &Way<'_>,
+) -> Result<(), Failure> {
+    let mut out = std::mem::take(&mut exchange.scratch.upstream_out.bytes);
+    let mut edits = std::mem::take(&mut exchange.scratch.request_edits);
+    let written = write(exchange, found, way, &mut out, &mut edits);
+    exchange.scratch.upstream_out.bytes = out;
+    exchange.scratch.request_edits = edits;
+    written
+}
+
+/// How the body goes out.
+pub(super) fn framing(body: BodyLength) -> Framing {
+    match body {
+        BodyLength::Chunked | BodyLength::UntilClose => Framing::Chunked,
+        BodyLength::Empty | BodyLength::Length(_) => Framing::Plain,
+    }
+}
+
+fn write(
+    exchange: &Exchange<'_>,
+    found: &Found<'_>,
+    way: &Way<'_>,
+    out: &mut Vec<u8>,
+    edits: &mut Edits,
+) -> Result<(), Failure> {
+    let (head, bytes) = (&exchange.scratch.request, exchange.head());
+    let rewrite = found
+        .policies(Some(way))
+        .filter_map(|policy| policy.rewrite.as_ref())
+        .last();
+    write_target(exchange, found, rewrite, out)?;
+    let host = rewrite.and_then(|rewrite| rewrite.host.as_deref());
+    encode::field_checked(out, b"host", host.map_or(exchange.authority(), str::as_bytes))?;
+
+    let mut dropped = exchange
+        .request
+        .connection
+        .dropped()
+        .union(NEVER_PASSED)
+        .union(identity::replaced(exchange));
+    if host.is_some() {
+        dropped = dropped.union(Known::XForwardedHost.set());
+    }
+    if !exchange.request.wants_trailers {
+        dropped = dropped.union(Known::Trailer.set());
+    }
+    let is_changed = found
+        .policies(Some(way))
+        .any(|policy| !policy.request_headers.is_empty());
+    if is_changed {
+        identity::write(exchange, &mut FieldSink::Edits(edits));
+        for change in found
+            .policies(Some(way))
+            .flat_map(|policy| &policy.request_headers)
+        {
+            headers::apply(change, edits, &head.fields, bytes);
+        }
+    }
+    if let Some(spec) = &way.forward.spec.endpoint_override
+        && spec.strip
+    {
+        spec.headers
+            .iter()
+            .for_each(|name| edits.remove(name, &head.fields, bytes));
+    }
+
+    let connection = &exchange.request.connection;
+    let mut index = 0;
+    encode::fields(out, bytes, &head.fields, |field| {
+        index += 1;
+        let is_dropped = dropped.contains(field.known)
+            || edits.is_dropped(index - 1)
+            || (field.known == Known::Other
+                && (identity::is_own_name(field.name.of(bytes))
+                    || connection.nominates(field, &head.fields, bytes)));
+        !is_dropped
+    });
+    if !is_changed {
+        identity::write(exchange, &mut FieldSink::Head(out));
+    }
+    for (name, value) in edits.added() {
+        encode::field_checked(out, name, value)?;
+    }
+    if host.is_some() {
+        encode::field_checked(out, b"x-forwarded-host", exchange.authority())?;
+    }
+    write_framing(exchange, out);
+    encode::end(out);
+    Ok(())
+}
+
+fn write_target(
+    exchange: &Exchange<'_>,
+    found: &Found<'_>,
+    rewrite: Option<&Rewrite>,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let method = exchange.scratch.request.method.name(exchange.head()).as_bytes();
+    let target = exchange.scratch.target.as_bytes();
+    let change = rewrite
+        .and_then(|rewrite| rewrite.path.as_ref())
+        .filter(|_| target != b"*");
+    match change {
+        None => encode::request_line(out, method, target),
+        Some(change) => {
+            let changed = rewritten_target(exchange, found, change);
+            encode::request_line_checked(out, method, &changed)?;
+        }
+    }
+    Ok(())
+}
+
+/// The changed path with the query as it came.
+pub(super) fn rewritten_target(exchange: &Exchange<'_>, found: &Found<'_>, change: &PathRewrite) -> Vec<u8> {
+    let mut target = rewrite::path(change, exchange.path(), found.prefix_length).into_bytes();
+    target.extend_from_slice(&exchange.scratch.target.as_bytes()[exchange.request.path_length..]);
+    target
+}
+
+fn write_framing(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
+    if framing(exchange.request.body) == Framing::Chunked {
+        encode::field(out, b"transfer-encoding", b"chunked");
+    }
+    if exchange.request.wants_trailers {
+        // RFC 9110 10.1.4: a sender of TE lists it in Connection.
+        encode::field(out, b"te", b"trailers");
+        encode::field(out, b"connection", b"te");
+    }
+}

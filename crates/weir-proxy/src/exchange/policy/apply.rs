@@ -1,0 +1,90 @@
+//! Which filters apply, and when.
+
+use weir_model::Cors;
+
+use super::super::route::{Found, Way};
+use super::super::{Exchange, Failure, outbound};
+use super::{cors, headers, redirect};
+use crate::compile::Action;
+
+/// A complete answer without body; its fields wait in `response_edits`.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::exchange) struct EarlyAnswer {
+    pub(in crate::exchange) status: u16,
+}
+
+/// The rule's answer, when it has one of its own. An error of the configuration is none: see `route::choose`.
+pub(in crate::exchange) fn answer_early(
+    exchange: &mut Exchange<'_>,
+    found: &Found<'_>,
+) -> Option<EarlyAnswer> {
+    let mut edits = std::mem::take(&mut exchange.scratch.response_edits);
+    let status = if let Some(cors) = &found.rule.policy.cors
+        && cors::is_preflight(exchange)
+    {
+        cors::write_preflight(cors, exchange, &mut edits);
+        Some(204)
+    } else if let Action::Redirect(redirect) = &found.rule.action {
+        redirect::write(redirect, exchange, found, &mut edits);
+        Some(redirect.status)
+    } else {
+        None
+    };
+    if status.is_some() {
+        let none = weir_wire::Fields::default();
+        for change in &found.rule.policy.response_headers {
+            headers::apply(change, &mut edits, &none, &[]);
+        }
+    }
+    exchange.scratch.response_edits = edits;
+    status.map(|status| EarlyAnswer { status })
+}
+
+/// Writes the request as it is to be forwarded.
+pub(in crate::exchange) fn prepare(
+    exchange: &mut Exchange<'_>,
+    found: &Found<'_>,
+    way: &Way<'_>,
+) -> Result<(), Failure> {
+    exchange.timeout_ms = found.rule.timeouts.request_ms;
+    outbound::write_head(exchange, found, way)
+}
+
+/// Writes the changes to the response's head to `response_edits`.
+pub(in crate::exchange) fn decorate(exchange: &mut Exchange<'_>, found: &Found<'_>, way: &Way<'_>) {
+    let cors = found
+        .policies(Some(way))
+        .filter_map(|policy| policy.cors.as_deref())
+        .last();
+    let is_changed = found
+        .policies(Some(way))
+        .any(|policy| !policy.response_headers.is_empty());
+    if cors.is_none() && !is_changed {
+        return;
+    }
+    let mut edits = std::mem::take(&mut exchange.scratch.response_edits);
+    write_changes(exchange, found, way, cors, &mut edits);
+    exchange.scratch.response_edits = edits;
+}
+
+fn write_changes(
+    exchange: &Exchange<'_>,
+    found: &Found<'_>,
+    way: &Way<'_>,
+    cors: Option<&Cors>,
+    edits: &mut crate::transit::Edits,
+) {
+    let (fields, bytes) = (
+        &exchange.scratch.response.fields,
+        exchange.scratch.upstream_in.pinned(),
+    );
+    if let Some(cors) = cors {
+        cors::decorate(cors, exchange, edits, (fields, bytes));
+    }
+    for change in found
+        .policies(Some(way))
+        .flat_map(|policy| &policy.response_headers)
+    {
+        headers::apply(change, edits, fields, bytes);
+    }
+}

@@ -1,0 +1,11 @@
+//! Stop 6: filters. Some answer at once, others change what is forwarded, one sends copies elsewhere.
+
+mod apply;
+mod cors;
+pub(super) mod headers;
+mod mirror;
+mod redirect;
+pub(super) mod rewrite;
+
+pub(super) use apply::{EarlyAnswer, answer_early, decorate, prepare};
+pub(super) use mirror::mirror;

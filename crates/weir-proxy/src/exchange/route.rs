@@ -1,0 +1,102 @@
+//! Stop 5: which rule serves the request, and which of its destinations.
+
+use weir_balance::{HashKey, request_key};
+use weir_route::RequestParts;
+
+use super::view::Fields;
+use super::{Exchange, Failure, request};
+use crate::compile::{
+    Action, CompiledDestination, CompiledForward, CompiledRule, Goal, Policy, SectionFacts, Snapshot,
+};
+
+/// The rule, as references into the snapshot.
+#[derive(Debug)]
+pub(super) struct Found<'v> {
+    pub(super) rule: &'v CompiledRule,
+    pub(super) section: &'v SectionFacts,
+    /// Length of the path prefix that matched.
+    pub(super) prefix_length: usize,
+}
+
+/// Where to, when the rule forwards.
+#[derive(Debug)]
+pub(super) struct Way<'v> {
+    pub(super) forward: &'v CompiledForward,
+    pub(super) destination: &'v CompiledDestination,
+    pub(super) key: Option<HashKey>,
+}
+
+impl<'v> Found<'v> {
+    /// The rule's policy and then the destination's.
+    pub(super) fn policies(&self, way: Option<&Way<'v>>) -> impl Iterator<Item = &'v Policy> + use<'v> {
+        std::iter::once(&self.rule.policy).chain(way.map(|way| &way.destination.policy))
+    }
+}
+
+/// Finds the rule, and the client's address on the way, which balancing will ask for.
+pub(super) fn find<'v>(exchange: &mut Exchange<'_>, snapshot: &'v Snapshot) -> Result<Found<'v>, Failure> {
+    let Some(index) = snapshot.listener_index(exchange.client.listener) else {
+        return Err(Failure::refused(404, "listener_removed"));
+    };
+    let listener = &snapshot.listeners[index];
+    request::find_client(exchange, &listener.client_ip);
+    let scratch = &*exchange.scratch;
+    let bytes = scratch.client_in.pinned();
+    let hit = listener.router.find(&RequestParts {
+        host: &scratch.host,
+        path: exchange.path(),
+        query: exchange.query(),
+        method: scratch.request.method.name(bytes),
+        headers: &Fields {
+            head: &scratch.request,
+            bytes,
+        },
+    })?;
+    let (Some(rule), Some(section)) = (
+        snapshot.rule(hit.route, hit.rule),
+        listener.sections.get(hit.section as usize),
+    ) else {
+        debug_assert!(false, "the router of a snapshot names rules of that snapshot");
+        return Err(Failure::answered(500, "route_unknown"));
+    };
+    let prefix_length = rule
+        .prefix_lengths
+        .get(hit.match_index as usize)
+        .copied()
+        .unwrap_or(0) as usize;
+    Ok(Found {
+        rule,
+        section,
+        prefix_length,
+    })
+}
+
+/// Chooses among the destinations: by the request's key when the rule hashes (row BX13), else by turns.
+pub(super) fn choose<'v>(exchange: &Exchange<'_>, found: &Found<'v>) -> Result<Way<'v>, Failure> {
+    let forward = match &found.rule.action {
+        Action::Forward(forward) => forward,
+        Action::Answer(answer) => return Err(answer.into()),
+        Action::Redirect(_) => return Err(Failure::answered(500, "redirect_expected")),
+    };
+    let key = request_key(&forward.spec, exchange);
+    let destination = match (&*forward.destinations, &key) {
+        ([only], _) => Some(only),
+        (several, Some(key)) => forward
+            .split
+            .by_hash(key.hash)
+            .and_then(|index| several.get(index as usize)),
+        (several, None) => {
+            let index = forward.split.next(&found.rule.live.cursor);
+            index.and_then(|index| several.get(index as usize))
+        }
+    };
+    let destination = destination.ok_or_else(|| Failure::answered(500, "no_destination"))?;
+    match &destination.goal {
+        Goal::Answer(answer) => Err(answer.into()),
+        Goal::Balancer { .. } => Ok(Way {
+            forward,
+            destination,
+            key,
+        }),
+    }
+}

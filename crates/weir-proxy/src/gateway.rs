@@ -1,0 +1,292 @@
+//! The data plane as the rest of weir sees it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use weir_balance::Rng;
+use weir_model::{Config, Endpoint, ListenerKey};
+use weir_net::Epoch;
+
+use crate::access_log::AccessLogger;
+use crate::command::{Command, inbox};
+use crate::compile::{Compiler, Snapshot, UnknownBackend};
+use crate::resolver::{self, Resolver};
+use crate::shared::Shared;
+use crate::stats::Stats;
+use crate::{Event, Options, thread};
+
+/// Part of the files that client connections may take; each may need another for its endpoint.
+const CONNECTION_FILES_PERCENT: u64 = 45;
+
+/// A running data plane. Dropping it stops it at once; [`Gateway::drain`] first lets exchanges finish.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    control: Arc<Mutex<Control>>,
+    resolver: Resolver,
+    workers: Mutex<Vec<JoinHandle<io::Result<()>>>>,
+    log_thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What one publication did.
+#[derive(Clone, Debug)]
+pub struct PublishReport {
+    /// Generation of the running snapshot.
+    pub generation: u64,
+    /// Whether the configuration differs from the one before. When not, nothing was touched.
+    pub is_changed: bool,
+    /// Every listener, in order of its key: the address that it is bound to, or why it is not.
+    pub listeners: Vec<(ListenerKey, Result<SocketAddr, Arc<str>>)>,
+}
+
+/// What became of the connections that were open when weir began to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Connections that were cut because they did not finish in time.
+    pub connections_cut: u32,
+}
+
+/// What publishing changes, one publication at a time.
+#[derive(Debug)]
+pub(crate) struct Control {
+    shared: Arc<Shared>,
+    compiler: Compiler,
+    listeners: BTreeMap<ListenerKey, Result<SocketAddr, Arc<str>>>,
+}
+
+impl Gateway {
+    /// Starts the workers. They serve nothing until the first [`Gateway::publish`].
+    ///
+    /// Fails when the system gives no threads or the access log cannot be opened.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let workers = match options.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let seed = options.seed.unwrap_or_else(weir_net::seed);
+        let epoch = Epoch::start();
+        let connections_max = options.limits.connections.unwrap_or_else(|| {
+            u32::try_from(weir_net::file_limit() / 100 * CONNECTION_FILES_PERCENT).unwrap_or(u32::MAX)
+        });
+        let sink = options.events.clone();
+        let log = AccessLogger::start(&options.access_log, move |error| {
+            if let Some(sink) = &sink {
+                sink(Event::AccessLogFailed {
+                    error: error.to_string().into(),
+                });
+            }
+        })?;
+        let (logger, log_thread) = log.unzip();
+        let (inboxes, outlets): (Vec<_>, Vec<_>) = (0..workers).map(|_| inbox()).unzip();
+        let shared = Arc::new(Shared::new(options, inboxes, logger, connections_max, epoch));
+        let control = Arc::new(Mutex::new(Control {
+            shared: Arc::clone(&shared),
+            compiler: Compiler::new(epoch, Rng::from_seed(seed)),
+            listeners: BTreeMap::new(),
+        }));
+        let resolver = resolver::start(Arc::clone(&shared), Arc::clone(&control))?;
+        let mut threads = Vec::with_capacity(workers);
+        for (index, inbox) in outlets.into_iter().enumerate() {
+            threads.push(start_worker(index, &shared, seed, inbox)?);
+        }
+        Ok(Self {
+            shared,
+            control,
+            resolver,
+            workers: threads.into(),
+            log_thread: log_thread.into(),
+        })
+    }
+
+    /// Makes `config` the running configuration. Requests under way finish under the one they began with; an equal
+    /// configuration changes nothing. A listener that cannot be opened does not keep the rest from being served.
+    pub fn publish(&self, config: Arc<Config>) -> PublishReport {
+        let report = lock(&self.control).publish(config);
+        self.resolver.look();
+        report
+    }
+
+    /// Replaces the endpoints of one backend, by its key, without looking at anything else (row BX14).
+    pub fn update_endpoints(&self, backend: &str, endpoints: Arc<[Endpoint]>) -> Result<(), UnknownBackend> {
+        lock(&self.control).update_endpoints(backend, endpoints)
+    }
+
+    /// The running configuration, endpoint updates included.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(lock(&self.control).compiler.config())
+    }
+
+    /// All counters, added up over the workers.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            connections_open: u64::from(self.shared.loads.total()),
+            log_records_dropped: self.shared.logger.as_ref().map_or(0, |logger| logger.dropped()),
+            ..self.shared.registry.report()
+        }
+    }
+
+    /// Opens the access log's file anew, after somebody has moved it.
+    pub fn reopen_access_log(&self) {
+        if let Some(logger) = &self.shared.logger {
+            logger.reopen();
+        }
+    }
+
+    /// Stops accepting, lets the exchanges under way finish for at most `timeout`, then stops. Blocks.
+    pub fn drain(&self, timeout: Duration) -> DrainReport {
+        self.shared.is_draining.store(true, Ordering::Relaxed);
+        self.tell_all(|| Command::Drain);
+        let deadline = Instant::now() + timeout;
+        while self.shared.loads.total() > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let report = DrainReport {
+            connections_cut: self.shared.loads.total(),
+        };
+        self.stop();
+        report
+    }
+
+    /// Stops now. Connections under way are cut. Blocks until the workers have ended; does nothing the second time.
+    pub fn stop(&self) {
+        self.resolver.stop();
+        self.tell_all(|| Command::Stop);
+        for (index, worker) in lock(&self.workers).drain(..).enumerate() {
+            if !matches!(worker.join(), Ok(Ok(()))) {
+                self.shared.tell(Event::WorkerFailed { worker: index });
+            }
+        }
+        if let Some(thread) = lock(&self.log_thread).take() {
+            if let Some(logger) = &self.shared.logger {
+                logger.finish();
+            }
+            // It ends after the records under way; that it might have panicked changes nothing any more.
+            let _ = thread.join();
+        }
+    }
+
+    fn tell_all(&self, command: impl Fn() -> Command) {
+        self.shared.tell_workers(command);
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Control {
+    fn publish(&mut self, config: Arc<Config>) -> PublishReport {
+        let snapshot = self.compiler.compile(config);
+        let is_changed = snapshot.is_some();
+        if let Some(snapshot) = snapshot {
+            self.install(snapshot);
+            self.close_removed();
+        }
+        self.open_missing();
+        PublishReport {
+            generation: self.compiler.snapshot().generation,
+            is_changed,
+            listeners: self
+                .listeners
+                .iter()
+                .map(|(key, state)| (*key, state.clone()))
+                .collect(),
+        }
+    }
+
+    fn update_endpoints(&mut self, backend: &str, endpoints: Arc<[Endpoint]>) -> Result<(), UnknownBackend> {
+        if let Some(snapshot) = self.compiler.update_endpoints(backend, endpoints)? {
+            self.install(snapshot);
+        }
+        Ok(())
+    }
+
+    /// The part of this that the resolver uses.
+    pub(crate) fn compiler(&mut self) -> &mut Compiler {
+        &mut self.compiler
+    }
+
+    /// Hands a snapshot to the workers.
+    pub(crate) fn install(&mut self, snapshot: Arc<Snapshot>) {
+        self.shared.publish(snapshot);
+        self.shared.tell_workers(|| Command::Refresh);
+    }
+
+    fn close_removed(&mut self) {
+        let config = Arc::clone(self.compiler.config());
+        let shared = &self.shared;
+        self.listeners.retain(|key, state| {
+            let kept = config.listeners.iter().any(|listener| listener.key == *key);
+            if !kept && state.is_ok() {
+                shared.tell_workers(|| Command::Close(*key));
+                shared.tell(Event::ListenerClosed { key: *key });
+            }
+            kept
+        });
+    }
+
+    /// Opens the listeners that are not open.
+    pub(crate) fn open_missing(&mut self) {
+        let config = Arc::clone(self.compiler.config());
+        for listener in &config.listeners {
+            let key = listener.key;
+            let before = self.listeners.get(&key);
+            if matches!(before, Some(Ok(_))) {
+                continue;
+            }
+            let state = self.open(key);
+            match &state {
+                Ok(address) => self.shared.tell(Event::ListenerOpened {
+                    key,
+                    address: *address,
+                }),
+                Err(error) if before != Some(&state) => {
+                    self.shared.tell(Event::ListenerFailed {
+                        key,
+                        error: Arc::clone(error),
+                    });
+                }
+                Err(_) => {}
+            }
+            self.listeners.insert(key, state);
+        }
+    }
+
+    fn open(&self, key: ListenerKey) -> Result<SocketAddr, Arc<str>> {
+        let said = |error: &dyn std::error::Error| Arc::from(error.to_string());
+        let sockets =
+            weir_net::listen(key.address, self.shared.inboxes.len()).map_err(|error| said(&error))?;
+        let address = sockets
+            .first()
+            .map_or(Ok(key.address), |socket| socket.local_addr());
+        for (inbox, socket) in self.shared.inboxes.iter().zip(sockets) {
+            // A worker that is gone was reported; the others' sockets serve.
+            let _ = inbox.send(Command::Open { key, socket });
+        }
+        address.map_err(|error| said(&error))
+    }
+}
+
+fn start_worker(
+    index: usize,
+    shared: &Arc<Shared>,
+    seed: u64,
+    inbox: crate::command::Inbox,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let shared = Arc::clone(shared);
+    let rng = Rng::from_seed(seed ^ (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    std::thread::Builder::new()
+        .name(format!("weir-worker-{index}"))
+        .spawn(move || thread::run(index, shared, rng, inbox))
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

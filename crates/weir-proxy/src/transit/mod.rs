@@ -1,0 +1,14 @@
+//! Messages on their way through: buffers, bodies in motion, changes to heads, and all of it in one reusable piece.
+//!
+//! This folder owns bytes in memory. It reads from and writes to streams but knows neither routes nor endpoints.
+
+mod buffer;
+mod edits;
+mod pump;
+mod scratch;
+mod tee;
+
+pub(crate) use edits::Edits;
+pub(crate) use pump::{Framing, PumpFailure, Stall};
+pub(crate) use scratch::Scratch;
+pub(crate) use tee::{Tee, TeeEnd, tee};

@@ -1,0 +1,411 @@
+//! One body on its way from one connection to the other. Both directions of an exchange use it.
+//!
+//! What comes in is decoded by its own framing and goes out in weir's: chunks are written anew from the data, so that
+//! nothing of the sender's framing reaches the recipient. Nothing is read while something waits to be written, so a
+//! slow recipient slows the sender and a body holds two buffers at most.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use weir_model::limits;
+use weir_net::Stream;
+use weir_wire::h1::chunked::{self, ChunkError, ChunkEvent, ChunkLimits, Decoder, SizeLine};
+use weir_wire::h1::encode;
+use weir_wire::{BodyLength, trailer};
+
+use super::buffer::{Input, Output};
+use super::scratch::HEAD_LIMITS;
+use super::tee::Tee;
+
+/// Up to this much data is copied behind the head or the chunk line before it; more is written from where it is.
+const COPY_BYTES: usize = 4 * 1024;
+/// Decoding stops while this much waits to be written.
+const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// How a body goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Data alone: its length was announced, or the end of the connection ends it.
+    Plain,
+    /// In chunks.
+    Chunked,
+}
+
+/// Which side a pump waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stall {
+    /// The sender.
+    Source,
+    /// The recipient.
+    Sink,
+}
+
+/// Why a body did not arrive.
+#[derive(Debug)]
+pub(crate) enum PumpFailure {
+    /// The sender's connection ended before the body did.
+    SourceEnded,
+    /// The sender's connection broke.
+    Source,
+    /// The sender's chunks are refused.
+    Malformed(ChunkError),
+    /// The recipient's connection broke.
+    Sink,
+}
+
+/// What is left to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    Done,
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+/// A body in transit. Reused from exchange to exchange.
+#[derive(Debug)]
+pub(crate) struct Pump {
+    reader: Reader,
+    framing: Framing,
+    decoder: Decoder,
+    keeps_trailers: bool,
+    /// The first bytes of the input that are to be written behind the output.
+    direct: usize,
+    is_replayable: bool,
+    tee: Option<Tee>,
+    /// Bytes read from the source.
+    received: u64,
+    /// Bytes of data sent on their way.
+    moved: u64,
+    /// Counts reads and writes that moved something.
+    progress: u64,
+    stall: Stall,
+    pace: Pace,
+}
+
+/// When what happened, as far as deadlines need it. Brought up to date only when the pump has to wait.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    stall: Stall,
+    progress: u64,
+    since_ms: u64,
+    /// Start of the body, later by the time that the recipient took.
+    start_ms: u64,
+}
+
+impl Pump {
+    /// A pump with nothing to do.
+    pub(crate) fn new() -> Self {
+        let chunk_limits = ChunkLimits {
+            extension_bytes: limits::CHUNK_EXTENSION_BYTES,
+            extensions_bytes: limits::CHUNK_EXTENSIONS_BYTES,
+            trailers: HEAD_LIMITS,
+        };
+        Self {
+            reader: Reader::Done,
+            framing: Framing::Plain,
+            decoder: Decoder::new(chunk_limits),
+            keeps_trailers: false,
+            direct: 0,
+            is_replayable: true,
+            tee: None,
+            received: 0,
+            moved: 0,
+            progress: 0,
+            stall: Stall::Source,
+            pace: Pace {
+                stall: Stall::Source,
+                progress: 0,
+                since_ms: 0,
+                start_ms: 0,
+            },
+        }
+    }
+
+    /// Begins a body.
+    pub(crate) fn begin(&mut self, length: BodyLength, framing: Framing, keeps_trailers: bool, now_ms: u64) {
+        self.reader = match length {
+            BodyLength::Empty | BodyLength::Length(0) => Reader::Done,
+            BodyLength::Length(length) => Reader::Length(length),
+            BodyLength::Chunked => Reader::Chunked,
+            BodyLength::UntilClose => Reader::UntilClose,
+        };
+        if self.reader == Reader::Chunked {
+            self.decoder.reset();
+        }
+        self.framing = framing;
+        self.keeps_trailers = keeps_trailers;
+        self.direct = 0;
+        self.is_replayable = true;
+        self.tee = None;
+        self.received = 0;
+        self.moved = 0;
+        self.progress = 0;
+        self.stall = Stall::Source;
+        self.pace = Pace {
+            stall: Stall::Source,
+            progress: 0,
+            since_ms: now_ms,
+            start_ms: now_ms,
+        };
+    }
+
+    /// Gives up whatever is under way.
+    pub(crate) fn halt(&mut self) {
+        self.reader = Reader::Done;
+        self.direct = 0;
+        self.tee = None;
+    }
+
+    /// Sends a copy of the data to `tee` from now on.
+    pub(crate) fn set_tee(&mut self, tee: Tee) {
+        self.tee = Some(tee);
+    }
+
+    /// Whether the sender has sent all of it.
+    pub(crate) fn is_received(&self) -> bool {
+        self.reader == Reader::Done
+    }
+
+    /// Bytes of data sent on their way, without any framing.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Whether everything written so far is still in the output.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.is_replayable
+    }
+
+    /// Whether the end of the source's connection is the end of the body.
+    pub(crate) fn ends_with_source(&self) -> bool {
+        self.reader == Reader::UntilClose
+    }
+
+    /// Moves what can be moved; ready when the whole body has been written, or can never be.
+    pub(crate) fn poll(
+        &mut self,
+        task: &mut Context<'_>,
+        source: &mut Stream,
+        input: &mut Input,
+        sink: &mut Stream,
+        output: &mut Output,
+    ) -> Poll<Result<(), PumpFailure>> {
+        loop {
+            self.decode_all(input, output).map_err(PumpFailure::Malformed)?;
+            self.stall = Stall::Sink;
+            ready!(self.poll_write(task, input, sink, output)).map_err(|_| PumpFailure::Sink)?;
+            if self.is_received() {
+                return Poll::Ready(Ok(()));
+            }
+            self.stall = Stall::Source;
+            let capacity = limits::BUFFER_BYTES / 2;
+            match ready!(input.poll_fill(source, task, capacity)) {
+                Ok(0) if self.reader == Reader::UntilClose => self.finish(output),
+                Ok(0) => return Poll::Ready(Err(PumpFailure::SourceEnded)),
+                Ok(length) => {
+                    self.received += length as u64;
+                    self.progress += 1;
+                }
+                Err(_) => return Poll::Ready(Err(PumpFailure::Source)),
+            }
+        }
+    }
+
+    /// Reads and forgets the rest of the body; ready when it has ended, or with an error when it does not within
+    /// `bytes_max` or at all.
+    pub(crate) fn poll_discard(
+        &mut self,
+        task: &mut Context<'_>,
+        source: &mut Stream,
+        input: &mut Input,
+        bytes_max: u64,
+    ) -> Poll<Result<(), PumpFailure>> {
+        loop {
+            self.tee = None;
+            while self.direct > 0 || (self.reader != Reader::Done && !input.is_empty()) {
+                let mut nowhere = Output::default();
+                self.framing = Framing::Plain;
+                if self.direct > 0 {
+                    let length = std::mem::take(&mut self.direct);
+                    input.consume(length);
+                    self.end_part(length, &mut nowhere);
+                }
+                self.decode_all(input, &mut nowhere)
+                    .map_err(PumpFailure::Malformed)?;
+            }
+            if self.is_received() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.received > bytes_max {
+                return Poll::Ready(Err(PumpFailure::SourceEnded));
+            }
+            match ready!(input.poll_fill(source, task, limits::BUFFER_BYTES / 2)) {
+                Ok(0) => return Poll::Ready(Err(PumpFailure::SourceEnded)),
+                Ok(length) => self.received += length as u64,
+                Err(_) => return Poll::Ready(Err(PumpFailure::Source)),
+            }
+        }
+    }
+
+    /// When waiting any longer is too long; to be asked when [`Self::poll`] was pending. `source` bounds the wait for
+    /// the sender, given when the wait began, when the body began and how much of it has come.
+    pub(crate) fn deadline_ms(
+        &mut self,
+        now_ms: u64,
+        sink_ms: u64,
+        source: impl FnOnce(/* since */ u64, /* start */ u64, /* received */ u64) -> u64,
+    ) -> u64 {
+        let pace = &mut self.pace;
+        if pace.stall != self.stall || pace.progress != self.progress {
+            if pace.stall == Stall::Sink {
+                pace.start_ms += now_ms.saturating_sub(pace.since_ms);
+            }
+            *pace = Pace {
+                stall: self.stall,
+                progress: self.progress,
+                since_ms: now_ms,
+                start_ms: pace.start_ms,
+            };
+        }
+        match self.stall {
+            Stall::Source => source(pace.since_ms, pace.start_ms, self.received),
+            Stall::Sink => pace.since_ms.saturating_add(sink_ms),
+        }
+    }
+
+    /// Which side the pump waits for.
+    pub(crate) fn stall(&self) -> Stall {
+        self.stall
+    }
+
+    /// Decodes until enough waits to be written or nothing is left to decode.
+    fn decode_all(&mut self, input: &mut Input, output: &mut Output) -> Result<(), ChunkError> {
+        while self.direct == 0 && output.pending().len() < OUTPUT_BYTES {
+            let unread = input.unread();
+            let length = match self.reader {
+                Reader::Done => return Ok(()),
+                _ if unread.is_empty() => return Ok(()),
+                Reader::Length(left) => unread.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
+                Reader::UntilClose => unread.len(),
+                Reader::Chunked => {
+                    let step = self.decoder.decode(unread)?;
+                    match step.event {
+                        ChunkEvent::Data(data) => {
+                            input.consume(data.start);
+                            data.len()
+                        }
+                        ChunkEvent::More => {
+                            input.consume(step.consumed);
+                            continue;
+                        }
+                        ChunkEvent::End => {
+                            input.consume(step.consumed);
+                            self.finish(output);
+                            continue;
+                        }
+                    }
+                }
+            };
+            self.emit(length, input, output);
+        }
+        Ok(())
+    }
+
+    /// Sends the first `length` unread bytes on their way.
+    fn emit(&mut self, length: usize, input: &mut Input, output: &mut Output) {
+        if output.is_empty() && output.sent() > 0 {
+            output.clear();
+            self.is_replayable = false;
+        }
+        self.moved += length as u64;
+        if let Some(tee) = &self.tee {
+            tee.push(&input.unread()[..length]);
+        }
+        if self.framing == Framing::Chunked {
+            output
+                .bytes
+                .extend_from_slice(SizeLine::new(length as u64).as_bytes());
+        }
+        if length > COPY_BYTES {
+            self.direct = length;
+        } else {
+            output.bytes.extend_from_slice(&input.unread()[..length]);
+            input.consume(length);
+            self.end_part(length, output);
+        }
+    }
+
+    /// What comes behind a part of the data.
+    fn end_part(&mut self, length: usize, output: &mut Output) {
+        if self.framing == Framing::Chunked {
+            output.bytes.extend_from_slice(chunked::CHUNK_END);
+        }
+        if let Reader::Length(left) = &mut self.reader {
+            *left -= length as u64;
+            if *left == 0 {
+                self.finish(output);
+            }
+        }
+    }
+
+    /// The sender has sent everything.
+    fn finish(&mut self, output: &mut Output) {
+        let had_chunks = self.reader == Reader::Chunked;
+        self.reader = Reader::Done;
+        if let Some(tee) = self.tee.take() {
+            tee.finish();
+        }
+        if self.framing == Framing::Plain {
+            return;
+        }
+        if !(had_chunks && self.keeps_trailers && !self.decoder.trailers().0.is_empty()) {
+            output.bytes.extend_from_slice(chunked::LAST_CHUNK);
+            return;
+        }
+        let (fields, bytes) = self.decoder.trailers();
+        output
+            .bytes
+            .extend_from_slice(chunked::LAST_CHUNK_BEFORE_TRAILERS);
+        encode::fields(&mut output.bytes, bytes, fields, |field| {
+            !trailer::is_forbidden(field, bytes)
+        });
+        encode::end(&mut output.bytes);
+    }
+
+    /// Writes the output and then the part of the input that is to follow it.
+    fn poll_write(
+        &mut self,
+        task: &mut Context<'_>,
+        input: &mut Input,
+        sink: &mut Stream,
+        output: &mut Output,
+    ) -> Poll<io::Result<()>> {
+        while !output.is_empty() || self.direct > 0 {
+            let pending = output.pending();
+            let direct = &input.unread()[..self.direct];
+            let written = ready!(sink.poll_write_pair(task, pending, direct))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.progress += 1;
+            let from_output = written.min(pending.len());
+            output.advance(from_output);
+            let from_input = written - from_output;
+            if from_input > 0 {
+                self.is_replayable = false;
+                self.direct -= from_input;
+                input.consume(from_input);
+                if let Reader::Length(left) = &mut self.reader {
+                    // The last part is accounted by `end_part`.
+                    *left -= if self.direct == 0 { 0 } else { from_input as u64 };
+                }
+                if self.direct == 0 {
+                    output.clear();
+                    self.end_part(from_input, output);
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

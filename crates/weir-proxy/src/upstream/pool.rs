@@ -1,0 +1,150 @@
+//! Unused connections, by endpoint, one pool per worker.
+//!
+//! Nobody watches a pooled connection. What the system already knows of it (closed, or bytes that nobody asked for) is
+//! looked at when it is taken, without a system call; a connection that dies later is found out by using it.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use weir_balance::EndpointState;
+use weir_model::limits;
+use weir_net::Stream;
+
+use crate::compile::LiveEndpoint;
+use crate::id_map::IdMap;
+
+/// One worker's connections to one endpoint.
+#[derive(Debug)]
+pub(crate) struct EndpointPool {
+    pub(crate) endpoint: Arc<LiveEndpoint>,
+    unused: RefCell<Vec<Unused>>,
+    is_closed: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Unused {
+    stream: Stream,
+    since_ms: u64,
+}
+
+/// A pool seen as its endpoint's load: what a lease holds without touching a shared reference count.
+#[derive(Clone, Debug)]
+pub(crate) struct Held(pub(crate) Rc<EndpointPool>);
+
+impl Deref for Held {
+    type Target = EndpointState;
+
+    fn deref(&self) -> &EndpointState {
+        &self.0.endpoint.state
+    }
+}
+
+impl EndpointPool {
+    /// The connection used last, if one is still quiet.
+    pub(crate) fn take(&self, now_ms: u64) -> Option<Stream> {
+        loop {
+            let mut unused = self.unused.borrow_mut().pop()?;
+            let is_fresh = now_ms.saturating_sub(unused.since_ms) < timeout_ms();
+            if is_fresh && is_quiet(&mut unused.stream) {
+                return Some(unused.stream);
+            }
+        }
+    }
+
+    /// Takes a connection back whose last response is complete. It is closed instead when there are enough already
+    /// or the endpoint is gone.
+    pub(crate) fn give(&self, stream: Stream, now_ms: u64) {
+        let mut unused = self.unused.borrow_mut();
+        if unused.len() < limits::POOL_IDLE_CONNECTIONS && !self.is_closed.get() && self.endpoint.is_listed()
+        {
+            unused.push(Unused {
+                stream,
+                since_ms: now_ms,
+            });
+        }
+    }
+
+    fn sweep(&self, now_ms: u64) {
+        self.unused.borrow_mut().retain_mut(|unused| {
+            now_ms.saturating_sub(unused.since_ms) < timeout_ms() && is_quiet(&mut unused.stream)
+        });
+    }
+
+    fn close(&self) {
+        self.is_closed.set(true);
+        self.unused.borrow_mut().clear();
+    }
+}
+
+/// The pools of one worker. They outlive snapshots.
+#[derive(Debug, Default)]
+pub(crate) struct Pools {
+    by_endpoint: RefCell<IdMap<Rc<EndpointPool>>>,
+}
+
+impl Pools {
+    /// The pool of an endpoint.
+    pub(crate) fn of(&self, endpoint: &Arc<LiveEndpoint>) -> Rc<EndpointPool> {
+        if let Some(pool) = self.by_endpoint.borrow().get(&endpoint.id) {
+            return Rc::clone(pool);
+        }
+        let pool = Rc::new(EndpointPool {
+            endpoint: Arc::clone(endpoint),
+            unused: RefCell::default(),
+            is_closed: Cell::new(false),
+        });
+        self.by_endpoint
+            .borrow_mut()
+            .insert(endpoint.id, Rc::clone(&pool));
+        pool
+    }
+
+    /// Closes the unused connections to endpoints that no backend lists any more. Those in use finish.
+    pub(crate) fn close_unlisted(&self) {
+        self.by_endpoint.borrow_mut().retain(|_, pool| {
+            let kept = pool.endpoint.is_listed();
+            if !kept {
+                pool.close();
+            }
+            kept
+        });
+    }
+
+    /// Closes all unused connections: their descriptors are needed.
+    pub(crate) fn close_unused(&self) {
+        for pool in self.by_endpoint.borrow().values() {
+            pool.unused.borrow_mut().clear();
+        }
+    }
+
+    /// Closes connections that have been unused for too long or that the endpoint has closed.
+    pub(crate) fn sweep(&self, now_ms: u64) {
+        for pool in self.by_endpoint.borrow().values() {
+            pool.sweep(now_ms);
+        }
+    }
+
+    /// How many connections are unused.
+    #[cfg(test)]
+    pub(crate) fn unused(&self) -> usize {
+        self.by_endpoint
+            .borrow()
+            .values()
+            .map(|pool| pool.unused.borrow().len())
+            .sum()
+    }
+}
+
+fn timeout_ms() -> u64 {
+    limits::POOL_IDLE_TIMEOUT.as_millis() as u64
+}
+
+/// Whether nothing has come since the last response ended. The readiness that the poller delivered decides; where it
+/// is left over from a read that happened to fill its buffer, a look at the socket does.
+fn is_quiet(stream: &mut Stream) -> bool {
+    let mut nobody = Context::from_waker(Waker::noop());
+    stream.poll_read_ready(&mut nobody).is_pending() || stream.poll_peek(&mut nobody, &mut [0]).is_pending()
+}

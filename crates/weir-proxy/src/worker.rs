@@ -1,0 +1,135 @@
+//! What one worker thread owns. Everything is reached through one `Rc`, by one thread, without a lock.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use weir_balance::Rng;
+use weir_net::Clock;
+
+use crate::access_log::LogBuffer;
+use crate::compile::Snapshot;
+use crate::shared::Shared;
+use crate::stats::Recorder;
+use crate::time::{Alarm, Timer, Wheel};
+use crate::transit::Scratch;
+use crate::upstream::Pools;
+
+/// The snapshot as one worker holds it: exchanges count their references here, not in memory that workers share.
+pub(crate) type View = Rc<Arc<Snapshot>>;
+
+/// Unused scratches kept at most.
+const SCRATCHES_MAX: usize = 1024;
+
+/// One worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// From 0.
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) clock: Clock,
+    pub(crate) wheel: Wheel,
+    pub(crate) rng: RefCell<Rng>,
+    pub(crate) recorder: Recorder,
+    pub(crate) pools: Pools,
+    pub(crate) log: Option<LogBuffer>,
+    view: RefCell<View>,
+    /// Counts the times that idle connections were asked whether they should end.
+    rouses: Cell<u64>,
+    /// Scratches, the one used last on top: its memory is warm.
+    // The box keeps the futures that hold one small.
+    #[allow(clippy::vec_box)]
+    scratches: RefCell<Vec<Box<Scratch>>>,
+    /// Fewest unused scratches since the last sweep.
+    scratches_spare: Cell<usize>,
+}
+
+impl Worker {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>, rng: Rng) -> Self {
+        let clock = Clock::new(shared.epoch);
+        Self {
+            index,
+            wheel: Wheel::new(clock.read_ms()),
+            clock,
+            rng: RefCell::new(rng),
+            recorder: Recorder::new(&shared.registry),
+            pools: Pools::default(),
+            log: shared.logger.as_ref().map(LogBuffer::new),
+            view: RefCell::new(Rc::new(shared.snapshot())),
+            rouses: Cell::new(0),
+            scratches: RefCell::default(),
+            scratches_spare: Cell::new(0),
+            shared,
+        }
+    }
+
+    /// The running snapshot. Costs one load unless there is a new one.
+    pub(crate) fn view(&self) -> View {
+        if self.view.borrow().generation != self.shared.generation() {
+            self.refresh();
+        }
+        Rc::clone(&self.view.borrow())
+    }
+
+    /// Takes the newest snapshot and lets go of what it does not have any more.
+    pub(crate) fn refresh(&self) {
+        self.view.replace(Rc::new(self.shared.snapshot()));
+        self.pools.close_unlisted();
+        self.recorder.forget_removed();
+    }
+
+    /// Whether connections are to end after the exchange they are in: weir is about to stop, or there are as many as
+    /// there may be and others wait.
+    pub(crate) fn is_ending_connections(&self) -> bool {
+        self.shared.is_draining.load(Ordering::Relaxed) || self.shared.is_full.load(Ordering::Relaxed)
+    }
+
+    /// How the owner of `timer` waits.
+    pub(crate) fn alarm<'a>(&'a self, timer: &'a Rc<Timer>) -> Alarm<'a> {
+        Alarm {
+            clock: &self.clock,
+            wheel: &self.wheel,
+            timer,
+        }
+    }
+
+    /// Makes idle connections look whether they should end.
+    pub(crate) fn rouse(&self) {
+        self.rouses.set(self.rouses.get() + 1);
+        self.wheel.wake_all();
+    }
+
+    /// How often [`Self::rouse`] was called.
+    pub(crate) fn rouses(&self) -> u64 {
+        self.rouses.get()
+    }
+
+    /// A scratch for an exchange.
+    pub(crate) fn take_scratch(&self) -> Box<Scratch> {
+        let mut scratches = self.scratches.borrow_mut();
+        let scratch = scratches.pop();
+        self.scratches_spare
+            .set(self.scratches_spare.get().min(scratches.len()));
+        scratch.unwrap_or_else(|| Box::new(Scratch::new()))
+    }
+
+    /// Takes a scratch back.
+    pub(crate) fn give_scratch(&self, mut scratch: Box<Scratch>) {
+        let mut scratches = self.scratches.borrow_mut();
+        if scratches.len() < SCRATCHES_MAX {
+            scratch.reset();
+            scratches.push(scratch);
+        }
+    }
+
+    /// Gives back what was not needed since the last sweep.
+    pub(crate) fn sweep(&self) {
+        self.pools.sweep(self.clock.read_ms());
+        let mut scratches = self.scratches.borrow_mut();
+        let needed = scratches.len() - self.scratches_spare.get().min(scratches.len());
+        let spare = scratches.len().saturating_sub(needed.max(1));
+        scratches.drain(..spare);
+        self.scratches_spare.set(scratches.len());
+    }
+}
