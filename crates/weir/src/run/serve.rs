@@ -56,9 +56,10 @@ pub(crate) fn serve(plan: &ServePlan, log: Log) -> Result<Exit, CommandError> {
         Origin::Files { roots, watch } => follow::watcher(roots, *watch),
         Origin::Text { .. } => Watcher::new(&[]),
     };
+    // Before the first line that says that requests are served: whoever waits for that may want to send signals.
+    let _pidfile = plan.pidfile.as_deref().map(Pidfile::write).transpose()?;
     let plane = Arc::new(Plane::start(&plan.flags, log)?);
     let control = first_load(plan, &plane, log)?;
-    let _pidfile = plan.pidfile.as_deref().map(Pidfile::write).transpose()?;
     let follower = Follower::start(watcher, control, plane.clone())
         .map_err(|error| CommandError::new(Exit::Failed, "cannot start a thread").why(error))?;
     let asked = runtime.block_on(async {

@@ -83,7 +83,7 @@ spec:
 ";
     let config = gateway_and_service(port, &backends.ports()) + route;
     let gateway = Gateway::start(port, &config);
-    let spread = load(gateway.address, plain("/"), 2000, 40);
+    let spread = load(gateway.address, plain("/"), 800, 40);
     let share = spread.of("backend-1") as f64 / spread.total() as f64;
     assert!(share < 0.1, "{share} {spread:?}");
     assert_eq!(spread.pods(), 4, "{spread:?}");

@@ -38,6 +38,7 @@ fn op12_term_finishes_what_is_in_progress_and_takes_nothing_new() {
         gateway.process.stderr.wait_after(0, "draining");
         let answer = client.response("GET");
         assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        drop(client);
         idle.expect_close();
         assert_eq!(
             gateway.process.wait().code(),

@@ -94,6 +94,11 @@ impl Client {
         }
     }
 
+    /// Reads exactly these bytes.
+    pub(crate) fn expect_bytes(&mut self, expected: &str) {
+        assert_eq!(String::from_utf8_lossy(&self.exactly(expected.len())), expected);
+    }
+
     /// Everything until the gateway closes the connection.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.input);

@@ -24,7 +24,12 @@ pub(crate) fn example_on(port: u16, backend_ports: &[u16]) -> String {
 
 /// A Gateway on `port`, and a Service `backend` with port 3000 over these loopback ports. Routes are to be added.
 pub(crate) fn gateway_and_service(port: u16, backend_ports: &[u16]) -> String {
-    let mut text = format!(
+    gateway(port) + &endpoints(backend_ports)
+}
+
+/// A Gateway on `port`, and a Service `backend` with port 3000 and no endpoints.
+pub(crate) fn gateway(port: u16) -> String {
+    format!(
         "\
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -41,7 +46,12 @@ metadata: {{name: backend, namespace: default}}
 spec:
   ports: [{{name: http, port: 3000, targetPort: http}}]
 "
-    );
+    )
+}
+
+/// Endpoints of the Service `backend` on these loopback ports.
+pub(crate) fn endpoints(backend_ports: &[u16]) -> String {
+    let mut text = String::new();
     for (index, backend_port) in backend_ports.iter().enumerate() {
         text.push_str(&format!(
             "\

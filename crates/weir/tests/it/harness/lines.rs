@@ -1,7 +1,7 @@
 //! Lines that a process writes, kept and awaited.
 
 use std::io::{BufRead, BufReader, Read};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::PATIENCE;
@@ -33,19 +33,29 @@ impl Lines {
 
     /// How many there are: pass it to [`Self::wait_after`] to wait for something new.
     pub(crate) fn count(&self) -> usize {
-        self.0.0.lock().expect("readers do not panic").lines.len()
+        self.0
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lines
+            .len()
     }
 
     /// All so far, joined.
     pub(crate) fn text(&self) -> String {
-        self.0.0.lock().expect("readers do not panic").lines.join("\n")
+        self.0
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lines
+            .join("\n")
     }
 
     /// Waits for a line that contains `part` after the first `skipped` ones.
     pub(crate) fn wait_after(&self, skipped: usize, part: &str) -> String {
         let (seen, changed) = &*self.0;
         let deadline = Instant::now() + PATIENCE;
-        let mut seen = seen.lock().expect("readers do not panic");
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(line) = seen.lines.iter().skip(skipped).find(|line| line.contains(part)) {
                 return line.clone();
@@ -57,17 +67,20 @@ impl Lines {
                 seen.ended,
                 seen.lines.join("\n")
             );
-            seen = changed.wait_timeout(seen, left).expect("readers do not panic").0;
+            seen = changed
+                .wait_timeout(seen, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
     /// Waits for the end and returns everything.
     pub(crate) fn wait_end(&self) -> String {
         let (seen, changed) = &*self.0;
-        let seen = seen.lock().expect("readers do not panic");
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (seen, timeout) = changed
             .wait_timeout_while(seen, PATIENCE, |seen| !seen.ended)
-            .expect("readers do not panic");
+            .unwrap_or_else(PoisonError::into_inner);
         assert!(
             !timeout.timed_out(),
             "the process does not end; its lines:\n{}",
@@ -77,7 +90,7 @@ impl Lines {
     }
 
     fn change(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.0.0.lock().expect("readers do not panic"));
+        change(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.1.notify_all();
     }
 }

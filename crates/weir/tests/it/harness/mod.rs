@@ -13,7 +13,7 @@ mod place;
 pub(crate) use backends::Backends;
 pub(crate) use client::Client;
 pub(crate) use command::{weir, weir_in};
-pub(crate) use config::{example_on, gateway_and_service};
+pub(crate) use config::{endpoints, example_on, gateway, gateway_and_service};
 pub(crate) use gateway::{Gateway, Process};
 pub(crate) use load::{Request, load};
 pub(crate) use place::{Folder, free_port};
