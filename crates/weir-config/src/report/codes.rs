@@ -154,7 +154,7 @@ const TRANSLATION: &[Code] = &[
         "W0231",
         "A Service's port has no endpoints, though the Service has some.",
     ),
-    is("W0232", "An endpoint or a set of them is left out."),
+    is("W0232", "No endpoint of a backend is ready."),
     is(
         "W0233",
         "A Service has endpoints by address and by name; those by name are left out.",

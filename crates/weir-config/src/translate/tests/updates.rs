@@ -193,8 +193,9 @@ fn everything_else_is_translated_again_and_shares_what_is_equal() {
         ),
         (&[&far, &renamed], "config"),
         // The same objects on other lines: nothing changes but where problems are.
-        (&["# a comment", &far, &renamed], "unchanged"),
-        (&["# a comment", &renamed, &far], "unchanged"),
+        (&[&far, &renamed, &both], "config"),
+        (&[&far, &both, &renamed], "unchanged"),
+        (&[&far, "# a comment", &both, &renamed], "unchanged"),
     ]);
     let before = set(&[BASE, &both, &renamed]);
     let mut translator = Translator::new(&before, Options::files());
