@@ -3,6 +3,8 @@
 //! and statuses (`NAME.out.txt`). `WEIR_BLESS=1 cargo test -p weir-config --test golden` writes the files anew; read
 //! the difference before committing it.
 
+#![allow(clippy::expect_used, reason = "a test that cannot go on says why")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

@@ -100,21 +100,28 @@ pub fn text(problems: &[Problem], sources: &mut SourceTexts<'_>, options: TextOp
             .filter(|problem| problem.severity >= options.severity_min)
     };
     let total = shown().count();
-    // When not all can be shown, the least severe ones are left out first.
-    let enough = |severity: &Severity| {
-        shown().filter(|problem| problem.severity >= *severity).count() <= options.problems_max
-    };
-    let severities = [Severity::Note, Severity::Warning, Severity::Error];
-    let least = severities.into_iter().find(enough).unwrap_or(Severity::Error);
+    // The severe ones first, in what can be shown; what is shown stays in order.
+    let mut rest = options.problems_max;
+    let mut room = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
+        let found = shown().filter(|problem| problem.severity == severity).count();
+        let taken = found.min(rest);
+        rest -= taken;
+        taken
+    });
     let mut out = String::new();
     let mut count = 0;
-    for problem in shown()
-        .filter(|problem| problem.severity >= least)
-        .take(options.problems_max)
-    {
-        out += &one(problem, sources, &renderer);
-        out += "\n\n";
-        count += 1;
+    for problem in shown() {
+        let left = &mut room[match problem.severity {
+            Severity::Error => 0,
+            Severity::Warning => 1,
+            Severity::Note => 2,
+        }];
+        if *left > 0 {
+            *left -= 1;
+            count += 1;
+            out += &one(problem, sources, &renderer);
+            out += "\n\n";
+        }
     }
     if count < total {
         out += &format!("... and {} more problems\n\n", total - count);
@@ -297,6 +304,14 @@ mod tests {
         assert!(
             text.starts_with("error") && text.ends_with("... and 2 more problems\n\n"),
             "{text}"
+        );
+        let options = TextOptions {
+            problems_max: 2,
+            ..TextOptions::default()
+        };
+        assert!(
+            shown(&problems, options).starts_with("note"),
+            "what is shown stays in order"
         );
         let options = TextOptions {
             severity_min: Severity::Warning,

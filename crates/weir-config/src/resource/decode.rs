@@ -13,6 +13,9 @@ use super::format;
 use crate::nearest::nearest;
 use crate::yaml::{Entry, Finding, Node, Span, Spanned, Value};
 
+/// Findings kept of one object: nobody reads more, and a file of garbage must not become gigabytes of them.
+const FINDINGS_MAX: usize = 1000;
+
 /// Collects what is wrong while an object is decoded.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -116,10 +119,12 @@ impl<'n> Fields<'n> {
 }
 
 impl Decoder {
-    /// Adds a finding.
+    /// Adds a finding. Of one object no more than [`FINDINGS_MAX`] are kept.
     pub fn report(&mut self, finding: Finding) {
         self.errors += usize::from(finding.severity == Severity::Error);
-        self.findings.push(finding);
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        }
     }
 
     /// Everything reported so far.
@@ -156,6 +161,9 @@ impl Decoder {
             return None;
         };
         for entry in entries.iter().filter(|entry| !known.contains(&&*entry.key)) {
+            if self.findings.len() >= FINDINGS_MAX {
+                break;
+            }
             let message = format!("{} has no field \"{}\"", field.holder(), entry.key);
             let finding = Finding::new("W0101", entry.key_span, message).label("the field is ignored");
             self.report(match nearest(&entry.key, known.iter().copied()) {

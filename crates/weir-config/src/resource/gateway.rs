@@ -1,5 +1,6 @@
 //! `gateway.networking.k8s.io` `Gateway`.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use weir_model::{HostPattern, Port};
@@ -49,7 +50,7 @@ pub struct GatewayListener {
 }
 
 /// `protocol` of a listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// Plain HTTP.
     Http,
@@ -161,13 +162,15 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<Gateway> 
         .required(decoder, "gatewayClassName")
         .and_then(|field| decoder.name(field));
     let mut listeners: Vec<GatewayListener> = Vec::new();
+    let mut taken = Taken::default();
     let items = fields
         .required(decoder, "listeners")
         .map(|field| decoder.items(field, LISTENERS_USUAL));
     for item in items.unwrap_or_default() {
         let mark = decoder.mark();
         if let Some(mut listener) = listener(decoder, item) {
-            clash(decoder, &listeners, &listener);
+            let refused = decoder.failed_since(mark);
+            taken.take(decoder, &listener, refused);
             listener.refused = decoder.failed_since(mark);
             listeners.push(listener);
         }
@@ -188,35 +191,45 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<Gateway> 
     })
 }
 
-/// Names are unique, and so are port, protocol and hostname together (Gateway API, CEL rules of `GatewaySpec`).
-fn clash(decoder: &mut Decoder, before: &[GatewayListener], listener: &GatewayListener) {
-    if before.iter().any(|other| other.name.value == listener.name.value) {
-        let message = format!("two listeners have the name \"{}\"", listener.name.value);
-        decoder.conflict(
-            listener.name.span,
-            message,
-            "give each listener a name of its own",
+/// What listeners of one Gateway must not share.
+#[derive(Default)]
+struct Taken {
+    names: HashSet<Arc<str>>,
+    /// Port, protocol and hostname, and the name of the listener that has them.
+    places: HashMap<(Port, Protocol, HostPattern), Arc<str>>,
+}
+
+impl Taken {
+    /// Names are unique, and so are port, protocol and hostname together (Gateway API, CEL rules of
+    /// `GatewaySpec`). A listener that is refused takes nothing.
+    fn take(&mut self, decoder: &mut Decoder, listener: &GatewayListener, refused: bool) {
+        let name = &listener.name.value;
+        if self.names.contains(name) {
+            let message = format!("two listeners have the name \"{name}\"");
+            decoder.conflict(
+                listener.name.span,
+                message,
+                "give each listener a name of its own",
+            );
+            return;
+        }
+        let place = (
+            listener.port.value,
+            listener.protocol.value.clone(),
+            listener.hostname.value.clone(),
         );
-        return;
-    }
-    let same = |other: &&GatewayListener| {
-        (&other.port.value, &other.protocol.value, &other.hostname.value)
-            == (
-                &listener.port.value,
-                &listener.protocol.value,
-                &listener.hostname.value,
-            )
-    };
-    if let Some(other) = before.iter().find(same) {
-        let message = format!(
-            "listeners \"{}\" and \"{}\" have the same port, protocol and hostname",
-            other.name.value, listener.name.value
-        );
-        decoder.conflict(
-            listener.port.span,
-            message,
-            "change one of the three, or remove this listener",
-        );
+        if let Some(other) = self.places.get(&place) {
+            let message =
+                format!("listeners \"{other}\" and \"{name}\" have the same port, protocol and hostname");
+            decoder.conflict(
+                listener.port.span,
+                message,
+                "change one of the three, or remove this listener",
+            );
+        } else if !refused {
+            self.places.insert(place, name.clone());
+            self.names.insert(name.clone());
+        }
     }
 }
 
@@ -455,12 +468,13 @@ fn route_kind(decoder: &mut Decoder, item: Field<'_>) -> Option<RouteKind> {
 fn addresses(decoder: &mut Decoder, field: Field<'_>) -> Vec<GatewayAddress> {
     let mark = decoder.mark();
     let mut addresses: Vec<GatewayAddress> = Vec::new();
+    let mut seen = HashSet::new();
     for item in decoder.items(field, 16) {
         let Some(address) = address(decoder, item) else {
             continue;
         };
         // Gateway API, CEL rules of `GatewaySpec.addresses`.
-        if !address.value.is_empty() && addresses.iter().any(|other| *other.value == *address.value) {
+        if !address.value.is_empty() && !seen.insert(address.value.value.clone()) {
             let message = format!("the address \"{}\" is listed twice", address.value.value);
             decoder
                 .report(Finding::new("W0106", address.value.span, message).label("the first entry counts"));

@@ -1,5 +1,6 @@
 //! `HTTPRoute` filters.
 
+use std::collections::HashSet;
 use std::mem;
 use std::sync::Arc;
 
@@ -57,15 +58,12 @@ const STATUS_CODES: [i64; 5] = [301, 302, 303, 307, 308];
 /// and `HTTPBackendRef`). Filters that cannot be read are left out: the caller refuses what they belong to.
 pub(super) fn decode_list(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<HttpFilter>> {
     let mut filters: Vec<Spanned<HttpFilter>> = Vec::new();
+    let mut kinds = HashSet::new();
     for item in decoder.items(field, 16) {
         let Some(filter) = decode(decoder, item) else {
             continue;
         };
-        if filter.is_single()
-            && filters
-                .iter()
-                .any(|other| mem::discriminant(&other.value) == mem::discriminant(&filter))
-        {
+        if !kinds.insert(mem::discriminant(&filter)) && filter.is_single() {
             let message = format!("the filter {} cannot be repeated", filter.type_word());
             decoder.conflict(item.span(), message, "make one filter of the two");
         }
@@ -186,6 +184,7 @@ fn header_change(decoder: &mut Decoder, field: Field<'_>) -> Option<HeaderChange
 
 fn header_values(decoder: &mut Decoder, field: Option<Field<'_>>) -> Vec<(Arc<str>, Arc<str>)> {
     let mut headers: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+    let mut names = HashSet::new();
     for item in field.map(|field| decoder.items(field, 16)).unwrap_or_default() {
         let Some(fields) = decoder.fields(item, &["name", "value"]) else {
             continue;
@@ -207,7 +206,7 @@ fn header_values(decoder: &mut Decoder, field: Option<Field<'_>>) -> Vec<(Arc<st
             );
             continue;
         }
-        if headers.iter().any(|(other, _)| *other == name.value) {
+        if !names.insert(name.value.clone()) {
             let message = format!("header \"{}\" is listed twice", name.value);
             decoder.report(Finding::new("W0106", name.span, message).label("the first entry counts"));
             continue;

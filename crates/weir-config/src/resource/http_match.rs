@@ -1,5 +1,6 @@
 //! Conditions of `HTTPRoute` matches.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use regex::RegexBuilder;
@@ -108,6 +109,7 @@ fn is_path(path: &str) -> bool {
 /// Reads `headers`: names in lower case, the first of equal names counts.
 pub(super) fn headers(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<HeaderMatch>> {
     let mut found: Vec<Spanned<HeaderMatch>> = Vec::new();
+    let mut names = HashSet::new();
     for item in decoder.items(field, 16) {
         let Some(fields) = decoder.fields(item, &["type", "name", "value"]) else {
             continue;
@@ -119,7 +121,7 @@ pub(super) fn headers(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<He
         let (Some(name), Some(value)) = (name, value) else {
             continue;
         };
-        if found.iter().any(|other| other.name == name.value) {
+        if !names.insert(name.value.clone()) {
             repeated(decoder, &name, "header");
             continue;
         }
@@ -137,6 +139,7 @@ pub(super) fn headers(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<He
 /// Reads `queryParams`: the first of equal names counts.
 pub(super) fn query(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<QueryMatch>> {
     let mut found: Vec<Spanned<QueryMatch>> = Vec::new();
+    let mut names = HashSet::new();
     for item in decoder.items(field, 16) {
         let Some(fields) = decoder.fields(item, &["type", "name", "value"]) else {
             continue;
@@ -155,7 +158,7 @@ pub(super) fn query(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<Quer
             );
             decoder.report(portability(name.span, message));
         }
-        if found.iter().any(|other| other.name == name.value) {
+        if !names.insert(name.value.clone()) {
             repeated(decoder, &name, "query parameter");
             continue;
         }

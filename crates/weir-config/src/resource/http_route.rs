@@ -1,5 +1,6 @@
 //! `gateway.networking.k8s.io` `HTTPRoute`.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,14 +168,14 @@ fn parents(decoder: &mut Decoder, fields: &Fields<'_>) -> Vec<ParentReference> {
         .filter_map(|item| ParentReference::decode(decoder, item))
         .collect();
     decoder.effect_since(mark, "the route is not attached to this parent");
-    for (index, parent) in parents.iter().enumerate() {
-        let same = |other: &&ParentReference| other.is_same_object(parent);
-        let Some(other) = parents[..index].iter().find(same) else {
-            continue;
-        };
-        let names =
-            |parent: &ParentReference| (parent.section().cloned(), parent.port.map(|port| port.value));
-        if names(other) == names(parent) || names(other) == (None, None) || names(parent) == (None, None) {
+    let mut seen: HashMap<_, HashSet<_>> = HashMap::new();
+    for parent in &parents {
+        let names = (parent.section(), parent.port.map(|port| port.value));
+        let others = seen.entry(parent.object_key()).or_default();
+        // Of several references to one parent each must name a part of it, and another one (Gateway API, CEL
+        // rules of `parentRefs`).
+        let is_whole = names == (None, None) && !others.is_empty() || others.contains(&(None, None));
+        if !others.insert(names) || is_whole {
             let message = format!("the parent \"{}\" is listed twice", parent.object.name.value);
             let finding = portability(parent.object.name.span, message);
             decoder.report(finding.help("name a different \"sectionName\" or \"port\" in each of them"));
@@ -206,6 +207,7 @@ fn hostnames(decoder: &mut Decoder, field: Field<'_>) -> Option<Vec<Spanned<Host
 fn rules(decoder: &mut Decoder, field: Field<'_>) -> Vec<HttpRule> {
     let items = decoder.items(field, 16);
     let mut rules: Vec<HttpRule> = Vec::with_capacity(items.len());
+    let mut names = HashSet::new();
     for (index, item) in items.iter().enumerate() {
         let mark = decoder.mark();
         let mut rule = rule(decoder, *item);
@@ -218,9 +220,7 @@ fn rules(decoder: &mut Decoder, field: Field<'_>) -> Vec<HttpRule> {
             decoder.effect_since(mark, &format!("rule {} answers 500{others}", index + 1));
         }
         if let Some(name) = &rule.name
-            && rules
-                .iter()
-                .any(|other| other.name.as_ref().is_some_and(|other| other.value == name.value))
+            && !names.insert(name.value.clone())
         {
             let message = format!("two rules have the name \"{}\"", name.value);
             decoder.report(portability(name.span, message).label("policies apply to the first one"));

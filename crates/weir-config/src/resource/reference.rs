@@ -144,23 +144,20 @@ impl ParentReference {
         self.section_name.as_ref().map(|section| &section.value)
     }
 
-    /// Whether both name the same object, whatever the section.
-    pub(super) fn is_same_object(&self, other: &Self) -> bool {
-        let key = |parent: &Self| {
-            let Reference {
-                group,
-                kind,
-                namespace,
-                name,
-                ..
-            } = &parent.object;
-            (
-                group.clone(),
-                kind.clone(),
-                namespace.as_ref().map(|written| written.value.clone()),
-                name.value.clone(),
-            )
-        };
-        key(self) == key(other)
+    /// What tells the object that it names from others, whatever the section.
+    pub(super) fn object_key(&self) -> [Option<&str>; 4] {
+        let Reference {
+            group,
+            kind,
+            namespace,
+            name,
+            ..
+        } = &self.object;
+        [
+            Some(group),
+            Some(kind),
+            namespace.as_ref().map(|written| &*written.value),
+            Some(&name.value),
+        ]
     }
 }

@@ -1,5 +1,6 @@
 //! Core `Service`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use weir_model::Port;
@@ -55,7 +56,7 @@ pub enum TargetPort {
 }
 
 /// `protocol` of a port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TransportProtocol {
     /// TCP, the default.
     #[default]
@@ -118,6 +119,7 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<Service> 
     }
     let cluster_ip = fields.optional("clusterIP").and_then(|field| field.node.scalar());
     service.headless = cluster_ip.is_some_and(|scalar| *scalar.text == *"None");
+    let mut seen = HashSet::new();
     let mark = decoder.mark();
     let items = fields
         .optional("ports")
@@ -127,9 +129,7 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<Service> 
         let Some(port) = service_port(decoder, *item) else {
             continue;
         };
-        let same =
-            |other: &ServicePort| other.port.value == port.port.value && other.protocol == port.protocol;
-        if service.ports.iter().any(same) {
+        if !seen.insert((port.port.value, port.protocol)) {
             let message = format!("port {} is listed twice", port.port.number());
             decoder.report(Finding::new("W0106", port.port.span, message).label("the first entry counts"));
             continue;

@@ -14,6 +14,8 @@ use super::{Entry, Finding, Node, Scalar, ScalarStyle, Span, Value};
 const NODES_MAX: usize = 4_000_000;
 /// Nodes of one document that anchors and aliases add. Stops documents that double at every alias.
 const ALIAS_NODES_MAX: usize = 100_000;
+/// Findings of one document, besides the one that ends it.
+const FINDINGS_MAX: usize = 1000;
 /// Different keys that are kept shared between documents.
 const SHARED_KEYS_MAX: usize = 4096;
 /// Mappings up to this many entries are searched for duplicate keys without a hash set.
@@ -212,7 +214,8 @@ impl<'p> Builder<'p> {
         mapping.key = Some(if plain && text == "<<" {
             Key::Merge
         } else if mapping.has(&key) {
-            self.findings.push(
+            note(
+                &mut self.findings,
                 Finding::new("E0002", span, format!("the key \"{text}\" is written twice"))
                     .label("the first one counts")
                     .help("remove one of the two"),
@@ -252,11 +255,10 @@ impl<'p> Builder<'p> {
                 None => {
                     mapping.key = Some(Key::Dropped);
                     let found = node.kind_word();
-                    self.findings.push(Finding::new(
-                        "E0003",
-                        node.span,
-                        format!("a key must be text, found {found}"),
-                    ));
+                    note(
+                        &mut self.findings,
+                        Finding::new("E0003", node.span, format!("a key must be text, found {found}")),
+                    );
                 }
             },
         }
@@ -322,11 +324,14 @@ impl<'p> Builder<'p> {
                 }
             }
             Value::Null | Value::Scalar(_) | Value::Sequence(_) => {
-                self.findings.push(Finding::new(
-                    "E0003",
-                    source.span,
-                    "a merge key takes a mapping or a list of mappings",
-                ));
+                note(
+                    &mut self.findings,
+                    Finding::new(
+                        "E0003",
+                        source.span,
+                        "a merge key takes a mapping or a list of mappings",
+                    ),
+                );
             }
         }
     }
@@ -341,8 +346,10 @@ impl<'p> Builder<'p> {
             match text {
                 Some(text) => self.key(&text, false, place),
                 None => {
-                    self.findings
-                        .push(Finding::new("E0003", place, "a key must be text"));
+                    note(
+                        &mut self.findings,
+                        Finding::new("E0003", place, "a key must be text"),
+                    );
                     if let Some(Open {
                         kind: OpenKind::Mapping(mapping),
                         ..
@@ -391,8 +398,10 @@ impl<'p> Builder<'p> {
     fn note_tag(&mut self, tag: Option<&Tag>, span: EventSpan) {
         if tag.is_some_and(|tag| !tag.is_yaml_core_schema()) {
             let span = span.tag_span().map_or(place(span), place);
-            self.findings
-                .push(Finding::new("N0005", span, "the tag is ignored"));
+            note(
+                &mut self.findings,
+                Finding::new("N0005", span, "the tag is ignored"),
+            );
         }
     }
 }
@@ -418,6 +427,13 @@ impl OpenMapping {
                 .collect();
         }
         self.entries.push(entry);
+    }
+}
+
+/// Adds a finding, unless there are more than anybody reads.
+fn note(findings: &mut Vec<Finding>, finding: Finding) {
+    if findings.len() < FINDINGS_MAX {
+        findings.push(finding);
     }
 }
 
