@@ -1,6 +1,8 @@
 //! The `weir` command. The command line is in `cli.rs`, one file per command in `command/`, and `run/` wires the
 //! control plane to the data plane. See ARCHITECTURE.md.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod command;
 mod config;

@@ -1,5 +1,6 @@
 //! What is in force: loads the configuration again and again and hands every change to the data plane.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -224,9 +225,12 @@ impl Control {
 
 /// Writes the problems that were not there before.
 fn report_problems(log: &Log, before: &[Problem], problems: &[Problem]) {
+    // Places do not count: a problem that only moved is not new.
+    let identity = |problem: &'_ Problem| (problem.code, problem.message.clone(), problem.object.clone());
+    let known: HashSet<_> = before.iter().map(identity).collect();
     let fresh: Vec<_> = problems
         .iter()
-        .filter(|problem| !before.contains(problem))
+        .filter(|problem| !known.contains(&identity(problem)))
         .cloned()
         .collect();
     if fresh.is_empty() {
