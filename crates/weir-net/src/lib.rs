@@ -11,6 +11,7 @@ mod listen;
 mod rng;
 mod stream;
 mod sys;
+pub mod wall;
 
 pub use clock::{Clock, Epoch};
 pub use dial::connect;

@@ -157,6 +157,26 @@ impl LogBuffer {
     }
 }
 
+/// Appends `,"name":"value"`. Bytes that JSON text may not hold as they are become escapes; those from 0x80 are read as
+/// Latin-1, so that every value gives valid JSON and no value ends the line.
+pub(crate) fn write_json(line: &mut Vec<u8>, name: &str, value: &[u8]) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\":\"");
+    for byte in value {
+        match byte {
+            b'"' | b'\\' => line.extend_from_slice(&[b'\\', *byte]),
+            b' '..=b'~' => line.push(*byte),
+            _ => {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                let (high, low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
+                line.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+            }
+        }
+    }
+    line.push(b'"');
+}
+
 fn open(target: &AccessLog) -> io::Result<Box<dyn Write + Send>> {
     match target {
         AccessLog::Off => Ok(Box::new(io::sink())),
@@ -172,6 +192,13 @@ fn append_to(path: &Path) -> io::Result<std::fs::File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn d6_no_value_ends_a_line_or_a_string() {
+        let mut line = Vec::new();
+        write_json(&mut line, "k", b"a\"b\\c\n\xff~");
+        assert_eq!(String::from_utf8_lossy(&line), r#","k":"a\"b\\c\u000a\u00ff~""#);
+    }
 
     #[test]
     fn records_reach_the_file_and_a_moved_file_is_opened_anew() {

@@ -22,6 +22,9 @@ pub(crate) type View = Rc<Arc<Snapshot>>;
 /// Unused scratches kept at most.
 const SCRATCHES_MAX: usize = 1024;
 
+/// Copies of requests under way at most, per worker: a slow mirror must not hold up the rest.
+const COPIES_MAX: u32 = 512;
+
 /// One worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -35,6 +38,8 @@ pub(crate) struct Worker {
     pub(crate) pools: Pools,
     pub(crate) log: Option<LogBuffer>,
     view: RefCell<View>,
+    /// Copies of requests on their way to mirrors.
+    copies: Cell<u32>,
     /// Counts the times that idle connections were asked whether they should end.
     rouses: Cell<u64>,
     /// Scratches, the one used last on top: its memory is warm.
@@ -57,6 +62,7 @@ impl Worker {
             pools: Pools::default(),
             log: shared.logger.as_ref().map(LogBuffer::new),
             view: RefCell::new(Rc::new(shared.snapshot())),
+            copies: Cell::new(0),
             rouses: Cell::new(0),
             scratches: RefCell::default(),
             scratches_spare: Cell::new(0),
@@ -103,6 +109,18 @@ impl Worker {
     /// How often [`Self::rouse`] was called.
     pub(crate) fn rouses(&self) -> u64 {
         self.rouses.get()
+    }
+
+    /// Counts one more copy of a request under way; `false` when there are as many as there may be.
+    pub(crate) fn begin_copy(&self) -> bool {
+        let is_free = self.copies.get() < COPIES_MAX;
+        self.copies.set(self.copies.get() + u32::from(is_free));
+        is_free
+    }
+
+    /// Counts a copy as done.
+    pub(crate) fn end_copy(&self) {
+        self.copies.set(self.copies.get() - 1);
     }
 
     /// A scratch for an exchange.

@@ -366,7 +366,6 @@ impl Compiler {
                     Some((revision, built)) if *revision == backend.revision => Arc::clone(built),
                     _ => Arc::new(CompiledBalancer {
                         backend: Arc::clone(key),
-                        spec: Arc::clone(&claim.spec),
                         balancer: Balancer::new(&claim.spec, members(&backend.endpoints, &backend.live)),
                         endpoints: Arc::clone(&backend.live),
                     }),

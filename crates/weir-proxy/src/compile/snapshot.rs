@@ -141,7 +141,6 @@ pub(crate) enum Goal {
 #[derive(Debug)]
 pub(crate) struct CompiledBalancer {
     pub(crate) backend: Arc<str>,
-    pub(crate) spec: Arc<BalanceSpec>,
     pub(crate) balancer: Balancer,
     /// In the order of the balancer's members.
     pub(crate) endpoints: Arc<[Arc<LiveEndpoint>]>,

@@ -1,7 +1,13 @@
 //! Stop 10: one record of the finished exchange, to the counters and to the access log.
 
-use super::Exchange;
+use std::io::Write;
+
+use weir_net::wall;
+use weir_wire::{Known, Version, forwarded};
+
 use super::route::Found;
+use super::{Exchange, identity};
+use crate::access_log::write_json;
 
 /// Counts and logs.
 pub(super) fn account(exchange: &Exchange<'_>, found: Option<&Found<'_>>) {
@@ -11,8 +17,87 @@ pub(super) fn account(exchange: &Exchange<'_>, found: Option<&Found<'_>>) {
     if let Some(found) = found {
         let recorder = worker.recorder.rule(&found.rule.live);
         recorder.finished(record.status, duration_us);
-        if let Some(pool) = &record.endpoint {
+        if let Some(pool) = record.endpoint.as_ref().filter(|_| record.is_relayed) {
             recorder.served_by(&pool.endpoint);
         }
     }
+    if let Some(log) = &worker.log {
+        log.append(|line| write_record(exchange, found, duration_us, line));
+    }
+}
+
+/// Writes one line. The names are those of Envoy Gateway's default access log, so that what reads it goes on working.
+fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us: u64, line: &mut Vec<u8>) {
+    let record = &exchange.record;
+    let (head, bytes) = (&exchange.scratch.request, exchange.head());
+    let field = |name| head.fields.value(name, bytes).unwrap_or_default();
+    let request_id = identity::uuid_text(exchange.request.request_id);
+    let is_own_id = exchange.request.request_id != 0;
+    line.extend_from_slice(b"{\"start_time\":\"");
+    wall::write_rfc3339(wall::unix_ms().saturating_sub(duration_us / 1000), line);
+    line.push(b'"');
+    write_json(line, "method", head.method.name(bytes).as_bytes());
+    write_json(line, "x-envoy-origin-path", head.target.of(bytes));
+    let protocol = if head.version == Version::Http10 {
+        "HTTP/1.0"
+    } else {
+        "HTTP/1.1"
+    };
+    write_json(line, "protocol", protocol.as_bytes());
+    // Writing into a Vec cannot fail.
+    let _ = write!(line, ",\"response_code\":{}", record.status);
+    let reason = record
+        .reason
+        .as_ref()
+        .map_or("via_upstream", |reason| reason.word());
+    write_json(line, "response_code_details", reason.as_bytes());
+    let _ = write!(
+        line,
+        ",\"bytes_received\":{},\"bytes_sent\":{},\"duration\":{}.{:03}",
+        record.bytes_received,
+        record.bytes_sent,
+        duration_us / 1000,
+        duration_us % 1000
+    );
+    write_json(line, "x-forwarded-for", field(Known::XForwardedFor));
+    write_json(line, "user-agent", field(Known::UserAgent));
+    write_json(
+        line,
+        "x-request-id",
+        if is_own_id {
+            &request_id
+        } else {
+            field(Known::XRequestId)
+        },
+    );
+    write_json(line, ":authority", exchange.authority());
+    let pool = record.endpoint.as_ref();
+    write_json(
+        line,
+        "upstream_host",
+        pool.map_or(&[][..], |pool| pool.endpoint.text.as_bytes()),
+    );
+    write_json(
+        line,
+        "upstream_cluster",
+        record.backend.as_deref().unwrap_or_default().as_bytes(),
+    );
+    let _ = write!(
+        line,
+        ",\"downstream_remote_address\":\"{}\",\"client_ip\":\"",
+        exchange.client.peer
+    );
+    forwarded::address_text(line, exchange.request.client_ip);
+    line.push(b'"');
+    write_json(
+        line,
+        "listener",
+        found.map_or(&[][..], |found| found.section.name.as_bytes()),
+    );
+    write_json(
+        line,
+        "route_name",
+        found.map_or(&[][..], |found| found.rule.live.key.as_bytes()),
+    );
+    line.extend_from_slice(b"}\n");
 }

@@ -84,11 +84,8 @@ pub(super) fn write(exchange: &Exchange<'_>, sink: &mut FieldSink<'_>) {
         sink.field(b"x-forwarded-proto", |out| out.extend_from_slice(b"http"));
     }
     if !kept.contains(Known::XRequestId) {
-        let mut rng = exchange.worker.rng.borrow_mut();
-        let (high, low) = (rng.next_u64(), rng.next_u64());
-        sink.field(b"x-request-id", |out| {
-            out.extend_from_slice(&uuid_text(high, low))
-        });
+        let id = exchange.request.request_id;
+        sink.field(b"x-request-id", |out| out.extend_from_slice(&uuid_text(id)));
     }
     if !has_forwarded && is_internal(peer) {
         sink.field(INTERNAL, |out| out.extend_from_slice(b"true"));
@@ -108,10 +105,9 @@ fn is_internal(address: IpAddr) -> bool {
 }
 
 /// A version 4 UUID (RFC 9562 5.4) from random bits.
-fn uuid_text(high: u64, low: u64) -> [u8; 36] {
+pub(super) fn uuid_text(random: u128) -> [u8; 36] {
     const VERSION: u128 = 0xf << 76;
     const VARIANT: u128 = 0x3 << 62;
-    let random = u128::from(high) << 64 | u128::from(low);
     let bits = random & !VERSION & !VARIANT | 0x4 << 76 | 0x2 << 62;
     let mut text = *b"00000000-0000-0000-0000-000000000000";
     let mut shift = 128;
@@ -130,13 +126,10 @@ mod tests {
 
     #[test]
     fn request_ids_are_version_4_uuids() {
-        assert_eq!(&uuid_text(0, 0), b"00000000-0000-4000-8000-000000000000");
+        assert_eq!(&uuid_text(0), b"00000000-0000-4000-8000-000000000000");
+        assert_eq!(&uuid_text(u128::MAX), b"ffffffff-ffff-4fff-bfff-ffffffffffff");
         assert_eq!(
-            &uuid_text(u64::MAX, u64::MAX),
-            b"ffffffff-ffff-4fff-bfff-ffffffffffff"
-        );
-        assert_eq!(
-            &uuid_text(0x0123_4567_89ab_cdef, 1),
+            &uuid_text(0x0123_4567_89ab_cdef << 64 | 1),
             b"01234567-89ab-4def-8000-000000000001"
         );
     }

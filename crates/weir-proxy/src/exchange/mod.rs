@@ -18,6 +18,7 @@ mod view;
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use weir_model::ListenerKey;
 use weir_net::Stream;
@@ -85,6 +86,8 @@ struct RequestFacts {
     client_ip: IpAddr,
     /// Whether the listener's rule trusts the peer.
     is_peer_trusted: bool,
+    /// Random bits of the request id that weir gives, when it gives one.
+    request_id: u128,
 }
 
 /// What is remembered for stop 10.
@@ -96,6 +99,10 @@ struct Record {
     reason: Option<Reason>,
     /// The endpoint of the last try.
     endpoint: Option<Rc<EndpointPool>>,
+    /// The backend of the last try; only for the access log.
+    backend: Option<Arc<str>>,
+    /// The endpoint answered and the client has got at least the beginning.
+    is_relayed: bool,
     bytes_received: u64,
     bytes_sent: u64,
 }
@@ -118,12 +125,15 @@ impl<'a> Exchange<'a> {
                 path_length: 0,
                 client_ip,
                 is_peer_trusted: false,
+                request_id: 0,
             },
             record: Record {
                 started_us,
                 status: 0,
                 reason: None,
                 endpoint: None,
+                backend: None,
+                is_relayed: false,
                 bytes_received: 0,
                 bytes_sent: 0,
             },

@@ -1,11 +1,12 @@
 //! Stop 9: the response to the client; the one place where a failure becomes a status.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use weir_balance::write_set_cookie;
 use weir_model::{HashSource, limits};
-use weir_net::Stream;
+use weir_net::{Stream, wall};
 use weir_wire::connection::Connection;
 use weir_wire::h1::{encode, status::reason_phrase};
 use weir_wire::{BodyLength, Known, framing};
@@ -51,6 +52,10 @@ pub(super) async fn relay(exchange: &mut Exchange<'_>, mut reply: Reply<'_, '_>)
     let is_persistent = exchange.may_persist() && !outline.is_until_close;
     write_head(exchange, &reply, outline, is_persistent)?;
     exchange.record.status = exchange.scratch.response.status;
+    exchange.record.is_relayed = true;
+    if exchange.worker.log.is_some() {
+        exchange.record.backend = Some(Arc::clone(&reply.chosen.balancer.backend));
+    }
     let now_ms = exchange.worker.clock.read_ms();
     exchange.scratch.upstream_in.unpin();
     exchange
@@ -95,6 +100,7 @@ pub(super) async fn answer(exchange: &mut Exchange<'_>, answer: EarlyAnswer) -> 
     for (name, value) in exchange.scratch.response_edits.added() {
         encode::field_checked(&mut out, name, value)?;
     }
+    write_date(&mut out);
     if answer.status != 204 {
         encode::field_number(&mut out, b"content-length", 0);
     }
@@ -133,6 +139,7 @@ fn write_failure(exchange: &mut Exchange<'_>, failure: &Failure, is_persistent: 
     out.clear();
     let phrase = reason_phrase(failure.status);
     encode::status_line(&mut bytes, failure.status);
+    write_date(&mut bytes);
     encode::field(&mut bytes, b"content-type", b"text/plain; charset=utf-8");
     encode::field_number(&mut bytes, b"content-length", phrase.len() as u64 + 1);
     if exchange.worker.shared.options.reason_header {
@@ -146,6 +153,13 @@ fn write_failure(exchange: &mut Exchange<'_>, failure: &Failure, is_persistent: 
         bytes.push(b'\n');
     }
     exchange.scratch.client_out.bytes = bytes;
+}
+
+/// RFC 9110 6.6.1: whoever makes an answer dates it.
+fn write_date(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"date: ");
+    wall::write_http_date(wall::unix_ms(), out);
+    out.extend_from_slice(b"\r\n");
 }
 
 fn outline(exchange: &Exchange<'_>) -> Result<Outline, Failure> {

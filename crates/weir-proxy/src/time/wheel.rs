@@ -47,7 +47,8 @@ impl Timer {
     }
 
     /// When it fires; milliseconds since the process's epoch.
-    pub(crate) fn deadline_ms(&self) -> u64 {
+    #[cfg(test)]
+    fn deadline_ms(&self) -> u64 {
         self.deadline_ms.get()
     }
 }

@@ -32,11 +32,6 @@ impl Edits {
         self.text.clear();
     }
 
-    /// Whether nothing is to change.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.dropped == 0 && self.added.is_empty()
-    }
-
     /// Whether the field at `index` is left out.
     pub(crate) fn is_dropped(&self, index: usize) -> bool {
         self.dropped >> index & 1 == 1
@@ -163,7 +158,6 @@ mod tests {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         assert_eq!(found, expected, "{lines}");
-        assert_eq!(edits.is_empty(), edits.dropped == 0 && edits.added.is_empty());
     }
 
     fn text(bytes: &[u8]) -> String {

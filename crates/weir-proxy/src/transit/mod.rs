@@ -11,4 +11,4 @@ mod tee;
 pub(crate) use edits::Edits;
 pub(crate) use pump::{Framing, PumpFailure, Stall};
 pub(crate) use scratch::Scratch;
-pub(crate) use tee::{Tee, TeeEnd, tee};
+pub(crate) use tee::{TeeEnd, tee};

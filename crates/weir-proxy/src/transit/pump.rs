@@ -72,7 +72,8 @@ pub(crate) struct Pump {
     /// The first bytes of the input that are to be written behind the output.
     direct: usize,
     is_replayable: bool,
-    tee: Option<Tee>,
+    /// Copies of the data go there.
+    tees: Vec<Tee>,
     /// Bytes read from the source.
     received: u64,
     /// Bytes of data sent on their way.
@@ -108,7 +109,7 @@ impl Pump {
             keeps_trailers: false,
             direct: 0,
             is_replayable: true,
-            tee: None,
+            tees: Vec::new(),
             received: 0,
             moved: 0,
             progress: 0,
@@ -137,7 +138,7 @@ impl Pump {
         self.keeps_trailers = keeps_trailers;
         self.direct = 0;
         self.is_replayable = true;
-        self.tee = None;
+        self.tees.clear();
         self.received = 0;
         self.moved = 0;
         self.progress = 0;
@@ -154,12 +155,12 @@ impl Pump {
     pub(crate) fn halt(&mut self) {
         self.reader = Reader::Done;
         self.direct = 0;
-        self.tee = None;
+        self.tees.clear();
     }
 
     /// Sends a copy of the data to `tee` from now on.
-    pub(crate) fn set_tee(&mut self, tee: Tee) {
-        self.tee = Some(tee);
+    pub(crate) fn add_tee(&mut self, tee: Tee) {
+        self.tees.push(tee);
     }
 
     /// Whether the sender has sent all of it.
@@ -177,11 +178,6 @@ impl Pump {
         self.is_replayable
     }
 
-    /// Whether the end of the source's connection is the end of the body.
-    pub(crate) fn ends_with_source(&self) -> bool {
-        self.reader == Reader::UntilClose
-    }
-
     /// Moves what can be moved; ready when the whole body has been written, or can never be.
     pub(crate) fn poll(
         &mut self,
@@ -197,6 +193,9 @@ impl Pump {
             ready!(self.poll_write(task, input, sink, output)).map_err(|_| PumpFailure::Sink)?;
             if self.is_received() {
                 return Poll::Ready(Ok(()));
+            }
+            if !input.is_empty() {
+                continue;
             }
             self.stall = Stall::Source;
             let capacity = limits::BUFFER_BYTES / 2;
@@ -222,7 +221,7 @@ impl Pump {
         bytes_max: u64,
     ) -> Poll<Result<(), PumpFailure>> {
         loop {
-            self.tee = None;
+            self.tees.clear();
             while self.direct > 0 || (self.reader != Reader::Done && !input.is_empty()) {
                 let mut nowhere = Output::default();
                 self.framing = Framing::Plain;
@@ -319,7 +318,7 @@ impl Pump {
             self.is_replayable = false;
         }
         self.moved += length as u64;
-        if let Some(tee) = &self.tee {
+        for tee in &self.tees {
             tee.push(&input.unread()[..length]);
         }
         if self.framing == Framing::Chunked {
@@ -353,7 +352,7 @@ impl Pump {
     fn finish(&mut self, output: &mut Output) {
         let had_chunks = self.reader == Reader::Chunked;
         self.reader = Reader::Done;
-        if let Some(tee) = self.tee.take() {
+        for tee in self.tees.drain(..) {
             tee.finish();
         }
         if self.framing == Framing::Plain {

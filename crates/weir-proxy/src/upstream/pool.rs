@@ -126,16 +126,6 @@ impl Pools {
             pool.sweep(now_ms);
         }
     }
-
-    /// How many connections are unused.
-    #[cfg(test)]
-    pub(crate) fn unused(&self) -> usize {
-        self.by_endpoint
-            .borrow()
-            .values()
-            .map(|pool| pool.unused.borrow().len())
-            .sum()
-    }
 }
 
 fn timeout_ms() -> u64 {

@@ -1,6 +1,7 @@
 //! Which filters apply, and when.
 
 use weir_model::Cors;
+use weir_wire::Known;
 
 use super::super::route::{Found, Way};
 use super::super::{Exchange, Failure, outbound};
@@ -47,6 +48,11 @@ pub(in crate::exchange) fn prepare(
     way: &Way<'_>,
 ) -> Result<(), Failure> {
     exchange.timeout_ms = found.rule.timeouts.request_ms;
+    let keeps_id = exchange.request.is_peer_trusted && exchange.scratch.request.fields.has(Known::XRequestId);
+    if !keeps_id {
+        let mut rng = exchange.worker.rng.borrow_mut();
+        exchange.request.request_id = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
+    }
     outbound::write_head(exchange, found, way)
 }
 

@@ -1,14 +1,213 @@
-//! Copies of requests (Gateway API `HTTPRequestMirrorFilter`).
+//! Copies of requests (Gateway API `HTTPRequestMirrorFilter`): sent by tasks of their own, never waited for, their
+//! responses read and forgotten.
 
-use super::super::Exchange;
+use std::rc::Rc;
+
+use weir_balance::{Lease, Pick};
+use weir_model::limits;
+use weir_net::Stream;
+use weir_wire::connection::Connection;
+use weir_wire::h1::chunked::{LAST_CHUNK, write_chunk};
+use weir_wire::{BodyLength, Method, Progress, framing};
+
 use super::super::route::{Found, Way};
-use crate::compile::Snapshot;
+use super::super::{Exchange, outbound};
+use crate::compile::{MirrorTarget, Snapshot};
+use crate::time::{Alarm, Timer};
+use crate::transit::{Framing, Scratch, TeeEnd, tee};
+use crate::upstream::{Held, connect};
+use crate::worker::Worker;
 
-/// Sends copies on their way.
+/// A copy on its way.
+struct Copy {
+    worker: Rc<Worker>,
+    lease: Lease<Held>,
+    held: Held,
+    method: Method,
+    /// The head as the endpoint of the original gets it.
+    head: Vec<u8>,
+    body: Option<TeeEnd>,
+    framing: Framing,
+}
+
+/// Why a copy did not arrive; nobody asks.
+struct Lost;
+
+/// Sends copies of the request, whose head stands in `upstream_out`.
 pub(in crate::exchange) fn mirror(
-    _exchange: &mut Exchange<'_>,
-    _snapshot: &Snapshot,
-    _found: &Found<'_>,
-    _way: &Way<'_>,
+    exchange: &mut Exchange<'_>,
+    snapshot: &Snapshot,
+    found: &Found<'_>,
+    way: &Way<'_>,
 ) {
+    for target in found.policies(Some(way)).flat_map(|policy| &policy.mirrors) {
+        let drawn = exchange.worker.rng.borrow_mut().next_u64();
+        if target.fraction.contains(drawn) {
+            start(exchange, snapshot, target);
+        }
+    }
+}
+
+fn start(exchange: &mut Exchange<'_>, snapshot: &Snapshot, target: &MirrorTarget) {
+    let worker = exchange.worker;
+    let Some(held) = pick(worker, snapshot, target) else {
+        return worker.recorder.failures.count("mirror_without_endpoint");
+    };
+    if !worker.begin_copy() {
+        return worker.recorder.failures.count("mirrors_full");
+    }
+    let body = (!exchange.scratch.upload.is_received()).then(|| {
+        let (start, end) = tee();
+        exchange.scratch.upload.add_tee(start);
+        end
+    });
+    let copy = Copy {
+        worker: Rc::clone(worker),
+        lease: Lease::new(held.clone()),
+        held,
+        method: exchange.scratch.request.method,
+        head: exchange.scratch.upstream_out.pending().to_vec(),
+        body,
+        framing: outbound::framing(exchange.request.body),
+    };
+    tokio::task::spawn_local(deliver(copy));
+}
+
+fn pick(worker: &Worker, snapshot: &Snapshot, target: &MirrorTarget) -> Option<Held> {
+    let balancer = snapshot.balancer(target.slot)?;
+    let picked = balancer.balancer.pick(&mut Pick {
+        key: None,
+        key_source: 0,
+        cursor: &target.cursor,
+        rng: &mut worker.rng.borrow_mut(),
+        now_ms: worker.clock.read_ms(),
+        override_hosts: None,
+        tried: &[],
+    });
+    let endpoint = balancer.endpoints.get(picked.ok()?.index as usize)?;
+    Some(Held(worker.pools.of(endpoint)))
+}
+
+async fn deliver(copy: Copy) {
+    let worker = Rc::clone(&copy.worker);
+    let timer = Timer::new();
+    std::future::poll_fn(|task| {
+        timer.register(task.waker());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    let mut scratch = worker.take_scratch();
+    let deadline_ms = worker.clock.refresh_ms() + limits::REQUEST_TIMEOUT.as_millis() as u64;
+    if exchange_copy(copy, &mut scratch, worker.alarm(&timer), deadline_ms)
+        .await
+        .is_err()
+    {
+        worker.recorder.failures.count("mirror_lost");
+    }
+    worker.give_scratch(scratch);
+    worker.end_copy();
+}
+
+async fn exchange_copy(
+    copy: Copy,
+    scratch: &mut Scratch,
+    alarm: Alarm<'_>,
+    deadline_ms: u64,
+) -> Result<(), Lost> {
+    let mut stream = match copy.held.0.take(copy.worker.clock.read_ms()) {
+        Some(stream) => stream,
+        None => connect(&copy.held.0.endpoint.address, alarm, deadline_ms)
+            .await
+            .map_err(|_| Lost)?,
+    };
+    send(&copy, &mut stream, scratch, alarm, deadline_ms).await?;
+    let is_reusable = forget_response(copy.method, &mut stream, scratch, alarm, deadline_ms).await?;
+    drop(copy.lease);
+    if is_reusable {
+        copy.held.0.give(stream, copy.worker.clock.read_ms());
+    }
+    Ok(())
+}
+
+async fn send(
+    copy: &Copy,
+    stream: &mut Stream,
+    scratch: &mut Scratch,
+    alarm: Alarm<'_>,
+    deadline_ms: u64,
+) -> Result<(), Lost> {
+    let out = &mut scratch.upstream_out;
+    out.bytes.extend_from_slice(&copy.head);
+    let mut has_more = copy.body.is_some();
+    loop {
+        alarm
+            .until(deadline_ms, |task| out.poll_flush(stream, task))
+            .await
+            .map_err(|_| Lost)?
+            .map_err(|_| Lost)?;
+        out.clear();
+        let (true, Some(body)) = (has_more, &copy.body) else {
+            return Ok(());
+        };
+        let data = &mut scratch.text;
+        data.clear();
+        let taken = alarm
+            .until(deadline_ms, |task| body.poll_take(task, data))
+            .await
+            .map_err(|_| Lost)?;
+        has_more = taken.ok_or(Lost)?;
+        match copy.framing {
+            Framing::Plain => out.bytes.extend_from_slice(data),
+            Framing::Chunked => write_chunk(&mut out.bytes, data),
+        }
+        if !has_more && copy.framing == Framing::Chunked {
+            out.bytes.extend_from_slice(LAST_CHUNK);
+        }
+    }
+}
+
+/// Reads a response and says whether another one may follow on its connection.
+async fn forget_response(
+    method: Method,
+    stream: &mut Stream,
+    scratch: &mut Scratch,
+    alarm: Alarm<'_>,
+    deadline_ms: u64,
+) -> Result<bool, Lost> {
+    loop {
+        match scratch
+            .response
+            .parse(scratch.upstream_in.unread())
+            .map_err(|_| Lost)?
+        {
+            Progress::Complete if scratch.response.status >= 200 => break,
+            Progress::Complete => {
+                scratch.upstream_in.consume(scratch.response.length);
+                continue;
+            }
+            Progress::Partial => {}
+        }
+        let input = &mut scratch.upstream_in;
+        let filled = alarm
+            .until(deadline_ms, |task| {
+                input.poll_fill(stream, task, limits::BUFFER_BYTES)
+            })
+            .await;
+        if !matches!(filled, Ok(Ok(1..))) {
+            return Err(Lost);
+        }
+    }
+    let (head, bytes) = (&scratch.response, scratch.upstream_in.unread());
+    let body = framing::response_body(head, bytes, &method).map_err(|_| Lost)?;
+    let connection = Connection::of(&head.fields, bytes).map_err(|_| Lost)?;
+    let is_reusable = connection.is_persistent(head.version) && body != BodyLength::UntilClose;
+    scratch.upstream_in.consume(head.length);
+    scratch.download.begin(body, Framing::Plain, false, 0);
+    let (input, download) = (&mut scratch.upstream_in, &mut scratch.download);
+    let read = alarm
+        .until(deadline_ms, |task| {
+            download.poll_discard(task, stream, input, u64::MAX)
+        })
+        .await;
+    Ok(is_reusable && matches!(read, Ok(Ok(()))) && scratch.upstream_in.is_empty())
 }
