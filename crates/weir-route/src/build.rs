@@ -9,6 +9,7 @@ use crate::condition::{Conditions, PatternCache};
 use crate::host::HostIndex;
 use crate::precedence::{ConditionRank, MatchRank, PathKind, PathRank, route_order};
 use crate::router::{Candidate, Group, HostTable, Node, PathPattern, Range, Router};
+use crate::split::SplitBuilder;
 use crate::trie::{NONE, TrieBuilder};
 use crate::{Hit, Pattern};
 
@@ -27,7 +28,13 @@ pub(crate) fn build(listener: &Listener, routes: &[Arc<Route>]) -> Router {
     for (draft, at) in drafts.iter().zip(0..) {
         tables[draft.table as usize].candidates.extend_to(at);
     }
-    let (nodes, path_patterns) = lay_out_nodes(&drafts, &compiled, trie.parents());
+    let (mut nodes, path_patterns) = lay_out_nodes(&drafts, &compiled, trie.parents());
+    let candidates: Vec<Candidate> = drafts.iter().map(|draft| compiled.candidate(draft)).collect();
+    let mut splits = SplitBuilder::default();
+    for node in &mut nodes {
+        node.exact_split = splits.split(node.exact, &candidates, &compiled.conditions);
+        node.prefix_split = splits.split(node.prefix, &candidates, &compiled.conditions);
+    }
     Router {
         sections,
         groups: groups.into(),
@@ -35,8 +42,9 @@ pub(crate) fn build(listener: &Listener, routes: &[Arc<Route>]) -> Router {
         tables: tables.into(),
         trie: trie.finish(),
         nodes,
-        candidates: drafts.iter().map(|draft| compiled.candidate(draft)).collect(),
+        candidates: candidates.into(),
         conditions: compiled.conditions.into(),
+        splits: splits.finish(),
         path_patterns,
         routes: routes.into(),
     }
@@ -271,7 +279,9 @@ fn lay_out_nodes(
 ) -> (Box<[Node]>, Box<[PathPattern]>) {
     let empty = Node {
         exact: Range::default(),
+        exact_split: NONE,
         prefix: Range::default(),
+        prefix_split: NONE,
         patterns: Range::default(),
         shorter_prefix: NONE,
         shorter_patterns: NONE,

@@ -3,6 +3,8 @@
 //! Owns the order of precedence of Gateway API (section by host, then host, path, method, headers, query, age,
 //! name, order) and nothing else: it knows no bytes of HTTP, no socket, no endpoint.
 
+#![forbid(unsafe_code)]
+
 mod build;
 mod condition;
 mod explain;
@@ -12,6 +14,7 @@ mod precedence;
 mod query;
 mod request;
 mod router;
+mod split;
 mod table;
 mod trie;
 

@@ -6,6 +6,7 @@ use weir_model::{HostPattern, Listener, Route};
 
 use crate::condition::Conditions;
 use crate::host::HostIndex;
+use crate::split::Splits;
 use crate::trie::{NONE, Trie};
 use crate::{Explanation, Hit, Miss, Pattern, RequestParts, build, explain};
 
@@ -27,6 +28,7 @@ pub struct Router {
     /// By table, then by precedence.
     pub(crate) candidates: Box<[Candidate]>,
     pub(crate) conditions: Box<[Conditions]>,
+    pub(crate) splits: Splits,
     /// Regular expressions on paths, by node and then by precedence.
     pub(crate) path_patterns: Box<[PathPattern]>,
     pub(crate) routes: Box<[Arc<Route>]>,
@@ -54,7 +56,11 @@ pub(crate) struct HostTable {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
     pub(crate) exact: Range,
+    /// Index in `splits`, or [`NONE`] when `exact` is searched one by one.
+    pub(crate) exact_split: u32,
     pub(crate) prefix: Range,
+    /// The same for `prefix`.
+    pub(crate) prefix_split: u32,
     /// Regular expressions whose literal start ends here; a range of `path_patterns`.
     pub(crate) patterns: Range,
     /// The nearest node above with a prefix, or [`NONE`].
@@ -124,7 +130,7 @@ impl Router {
     fn find_in_table(&self, table: u32, request: &RequestParts<'_>) -> Option<&Candidate> {
         let (deepest, whole) = self.trie.walk(table, request.path);
         let node = &self.nodes[deepest as usize];
-        if whole && let Some(found) = self.find_in_list(node.exact, request) {
+        if whole && let Some(found) = self.find_in_list(node.exact, node.exact_split, request) {
             return Some(found);
         }
         if let Some(found) = self.find_pattern(node, request) {
@@ -135,7 +141,7 @@ impl Router {
         }
         let mut node = node;
         loop {
-            if let Some(found) = self.find_in_list(node.prefix, request) {
+            if let Some(found) = self.find_in_list(node.prefix, node.prefix_split, request) {
                 return Some(found);
             }
             if node.shorter_prefix == NONE {
@@ -145,10 +151,16 @@ impl Router {
         }
     }
 
-    fn find_in_list(&self, list: Range, request: &RequestParts<'_>) -> Option<&Candidate> {
-        self.candidates[list.indexes()]
-            .iter()
-            .find(|one| self.holds(one, request))
+    fn find_in_list(&self, list: Range, split: u32, request: &RequestParts<'_>) -> Option<&Candidate> {
+        if split == NONE {
+            return self.candidates[list.indexes()]
+                .iter()
+                .find(|one| self.holds(one, request));
+        }
+        let holds = |at: u32| self.holds(&self.candidates[at as usize], request);
+        self.splits
+            .find(split, request, holds)
+            .map(|at| &self.candidates[at as usize])
     }
 
     /// The first by precedence of the regular expressions at `node` and above.
