@@ -63,6 +63,11 @@ impl Conditions {
         })
     }
 
+    /// How many conditions there are.
+    pub(crate) fn count(&self) -> usize {
+        usize::from(self.method.is_some()) + self.headers.len() + self.query.len()
+    }
+
     /// Whether all conditions hold.
     pub(crate) fn hold(&self, request: &RequestParts<'_>) -> bool {
         self.method

@@ -24,8 +24,16 @@ pub(crate) struct Splits {
     values: KeyTable,
     /// Ranges of `members`.
     files: Vec<Range>,
-    /// Indexes of candidates; ascending, hence in order of precedence, in each file.
-    members: Vec<u32>,
+    /// In order of precedence in each file.
+    members: Vec<Member>,
+}
+
+/// A candidate in a file.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    candidate: u32,
+    /// The value that it is filed under is its only condition, so that nothing is left to check.
+    settled: bool,
 }
 
 /// One list: the axes to look under, and what can be filed under none.
@@ -55,17 +63,27 @@ impl SplitBuilder {
         if list.indexes().len() <= LIST_SEARCHED {
             return NONE;
         }
-        let exact = |at: u32| exact_values(conditions.get(candidates[at as usize].conditions as usize));
+        let of = |at: u32| conditions.get(candidates[at as usize].conditions as usize);
+        let exact = |at: u32| exact_values(of(at));
         let mut known: BTreeMap<Axis, BTreeSet<&str>> = BTreeMap::new();
         for (axis, value) in (list.start..list.end).flat_map(exact) {
             known.entry(axis).or_default().insert(value);
         }
         // A candidate goes under the axis that tells most apart.
-        let (mut files, mut rest) = (BTreeMap::<(Axis, &Arc<str>), Vec<u32>>::new(), Vec::new());
+        let (mut files, mut rest) = (BTreeMap::<(Axis, &Arc<str>), Vec<Member>>::new(), Vec::new());
         for at in list.start..list.end {
             match exact(at).max_by_key(|(axis, _)| known.get(axis).map_or(0, BTreeSet::len)) {
-                Some(place) => files.entry(place).or_default().push(at),
-                None => rest.push(at),
+                Some(place) => {
+                    let settled = of(at).is_some_and(|conditions| conditions.count() == 1);
+                    files.entry(place).or_default().push(Member {
+                        candidate: at,
+                        settled,
+                    });
+                }
+                None => rest.push(Member {
+                    candidate: at,
+                    settled: false,
+                }),
             }
         }
         if files.is_empty() {
@@ -105,7 +123,7 @@ impl SplitBuilder {
         }
     }
 
-    fn add_file(&mut self, members: &[u32]) -> Range {
+    fn add_file(&mut self, members: &[Member]) -> Range {
         let start = self.splits.members.len() as u32;
         self.splits.members.extend_from_slice(members);
         Range {
@@ -157,8 +175,9 @@ impl Splits {
     fn first_of(&self, file: Range, best: u32, holds: &impl Fn(u32) -> bool) -> u32 {
         let preceding = self.members[file.indexes()]
             .iter()
-            .take_while(|member| **member < best);
-        preceding.copied().find(|member| holds(*member)).unwrap_or(best)
+            .take_while(|member| member.candidate < best);
+        let mut preceding = preceding.filter(|member| member.settled || holds(member.candidate));
+        preceding.next().map_or(best, |member| member.candidate)
     }
 }
 

@@ -1,5 +1,7 @@
 //! An immutable hash table for keys that clients choose.
 
+use std::cmp::Ordering;
+
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Above this many keys in one bucket, the bucket is searched by halves.
@@ -15,17 +17,20 @@ pub(crate) struct KeyTable {
     mask: u64,
     /// Start of each bucket in `entries`, and the end of the last.
     starts: Box<[u32]>,
-    /// By bucket, then space, then key.
+    /// By bucket, then space, then key; one more at the end, which ends the last key.
     entries: Box<[KeyEntry]>,
+    /// The keys in the order of `entries`.
     text: Box<[u8]>,
     longest: usize,
 }
 
 #[derive(Debug)]
 struct KeyEntry {
+    /// The half of the hash that does not choose the bucket: tells almost all other keys apart.
+    tag: u32,
     space: u32,
+    /// Start of the key in `text`; the next entry's start ends it.
     start: u32,
-    length: u32,
     value: u32,
 }
 
@@ -38,19 +43,28 @@ impl KeyTable {
         let buckets = (items.len() * 2).next_power_of_two();
         let mask = buckets as u64 - 1;
         items.sort_by_cached_key(|(space, key, _)| (hash(*space, key) & mask, *space, *key));
-        let (mut starts, mut entries, mut text) =
-            (vec![0; buckets + 1], Vec::with_capacity(items.len()), Vec::new());
+        let (mut starts, mut entries, mut text) = (
+            vec![0; buckets + 1],
+            Vec::with_capacity(items.len() + 1),
+            Vec::new(),
+        );
         for (space, key, value) in &items {
-            starts[(hash(*space, key) & mask) as usize + 1] += 1;
-            let (start, length) = (text.len() as u32, key.len() as u32);
+            let hash = hash(*space, key);
+            starts[(hash & mask) as usize + 1] += 1;
             entries.push(KeyEntry {
+                tag: tag(hash),
                 space: *space,
-                start,
-                length,
+                start: text.len() as u32,
                 value: *value,
             });
             text.extend_from_slice(key.as_bytes());
         }
+        entries.push(KeyEntry {
+            tag: 0,
+            space: 0,
+            start: text.len() as u32,
+            value: 0,
+        });
         let mut total = 0;
         for start in &mut starts {
             total += *start;
@@ -71,21 +85,42 @@ impl KeyTable {
         if self.entries.is_empty() || key.len() > self.longest {
             return None;
         }
-        let bucket = (hash(space, key) & self.mask) as usize;
-        let entries = &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];
-        if entries.len() > BUCKET_SCANNED {
-            let order = |entry: &KeyEntry| (entry.space, self.key(entry)).cmp(&(space, key.as_bytes()));
-            return entries.binary_search_by(order).ok().map(|at| entries[at].value);
+        let hash = hash(space, key);
+        let bucket = (hash & self.mask) as usize;
+        let range = self.starts[bucket] as usize..self.starts[bucket + 1] as usize;
+        if range.len() > BUCKET_SCANNED {
+            return self.find_by_halves(range, space, key.as_bytes());
         }
-        let found = entries
-            .iter()
-            .find(|entry| entry.space == space && self.key(entry) == key.as_bytes());
-        found.map(|entry| entry.value)
+        for at in range {
+            let entry = &self.entries[at];
+            if entry.tag == tag(hash) && entry.space == space && self.key(at) == key.as_bytes() {
+                return Some(entry.value);
+            }
+        }
+        None
     }
 
-    fn key(&self, entry: &KeyEntry) -> &[u8] {
-        &self.text[entry.start as usize..][..entry.length as usize]
+    #[cold]
+    fn find_by_halves(&self, range: std::ops::Range<usize>, space: u32, key: &[u8]) -> Option<u32> {
+        let mut range = range;
+        while !range.is_empty() {
+            let middle = range.start + range.len() / 2;
+            match (self.entries[middle].space, self.key(middle)).cmp(&(space, key)) {
+                Ordering::Less => range.start = middle + 1,
+                Ordering::Equal => return Some(self.entries[middle].value),
+                Ordering::Greater => range.end = middle,
+            }
+        }
+        None
     }
+
+    fn key(&self, at: usize) -> &[u8] {
+        &self.text[self.entries[at].start as usize..self.entries[at + 1].start as usize]
+    }
+}
+
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 fn hash(space: u32, key: &str) -> u64 {

@@ -13,6 +13,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// Grows a [`Trie`].
 #[derive(Debug)]
 pub(crate) struct TrieBuilder<'a> {
+    roots: u32,
     edges: BTreeMap<(u32, &'a str), u32>,
     parents: Vec<u32>,
 }
@@ -20,15 +21,18 @@ pub(crate) struct TrieBuilder<'a> {
 /// An immutable tree. Nodes are numbered so that parents come before children.
 #[derive(Debug)]
 pub(crate) struct Trie {
+    /// Parent and element to the child's number times two, plus one when the child has children of its own: most
+    /// have none, and need no further lookup.
     edges: KeyTable,
-    /// Whether a node has children: most have none, and need no lookup.
-    inner: Box<[bool]>,
+    /// Whether a root has children.
+    inner_roots: Box<[bool]>,
 }
 
 impl<'a> TrieBuilder<'a> {
     /// A forest of that many roots, numbered from 0.
     pub(crate) fn new(roots: u32) -> Self {
         Self {
+            roots,
             edges: BTreeMap::new(),
             parents: vec![NONE; roots as usize],
         }
@@ -55,13 +59,16 @@ impl<'a> TrieBuilder<'a> {
         for (parent, _) in self.edges.keys() {
             inner[*parent as usize] = true;
         }
+        let marked = |child: u32| child * 2 + u32::from(inner[child as usize]);
         let edges = self
             .edges
-            .into_iter()
-            .map(|((parent, element), child)| (parent, element, child));
+            .iter()
+            .map(|((parent, element), child)| (*parent, *element, marked(*child)));
+        let edges = KeyTable::build(edges.collect());
+        inner.truncate(self.roots as usize);
         Trie {
-            edges: KeyTable::build(edges.collect()),
-            inner: inner.into(),
+            edges,
+            inner_roots: inner.into(),
         }
     }
 
@@ -86,8 +93,8 @@ impl Trie {
         let Some(mut rest) = path.strip_prefix('/') else {
             return (root, false);
         };
-        let mut node = root;
-        while self.inner[node as usize] {
+        let (mut node, mut inner) = (root, self.inner_roots[root as usize]);
+        while inner {
             let (element, more) = match rest.bytes().position(|byte| byte == b'/') {
                 Some(slash) => (&rest[..slash], Some(&rest[slash + 1..])),
                 None => (rest, None),
@@ -95,7 +102,7 @@ impl Trie {
             let Some(child) = self.edges.find(node, element) else {
                 break;
             };
-            node = child;
+            (node, inner) = (child / 2, child % 2 == 1);
             match more {
                 Some(more) => rest = more,
                 None => return (node, true),
