@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use weir_config::resource::{Reader, ResourceSet};
+use weir_config::source::FileSource;
 use weir_config::yaml::{Parser, sections};
 
 const ROUTES: usize = 10_000;
@@ -87,4 +88,47 @@ fn main() {
     best("parse, decode and assemble", bytes, || {
         ResourceSet::from_texts([("routes.yaml", &*text)])
     });
+    for files in [1, 100] {
+        reload(files, bytes);
+    }
+}
+
+/// Loads the routes from that many files, then again and again with one route changed in between.
+fn reload(files: usize, bytes: usize) {
+    let folder = std::env::temp_dir().join(format!("weir-load-{}-{files}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let per_file = ROUTES / files;
+    let write = |file: usize, changed: Option<(usize, usize)>| {
+        let weight = |index| {
+            changed
+                .filter(|(route, _)| *route == index)
+                .map_or(90, |(_, weight)| weight)
+        };
+        let routes = file * per_file..(file + 1) * per_file;
+        let text: String = routes.map(|index| route(index, weight(index))).collect();
+        std::fs::write(folder.join(format!("{file:03}.yaml")), text).unwrap();
+    };
+    for file in 0..files {
+        write(file, None);
+    }
+    best(&format!("load {files} files, first"), bytes, || {
+        FileSource::new(vec![folder.clone()]).load()
+    });
+    let mut source = FileSource::new(vec![folder.clone()]);
+    source.load();
+    best(&format!("load {files} files, unchanged"), bytes, || {
+        assert!(source.load().change.is_nothing())
+    });
+    let mut least = Duration::MAX;
+    for weight in 0..7 {
+        write(0, Some((per_file / 2, weight)));
+        let start = Instant::now();
+        assert_eq!(source.load().change.changed, 1);
+        least = least.min(start.elapsed());
+    }
+    println!(
+        "load {files} files, one changed         {:8.2} ms",
+        least.as_secs_f64() * 1e3
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
 }

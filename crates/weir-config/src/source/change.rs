@@ -44,16 +44,26 @@ impl Change {
             places: before.problems != after.problems,
             ..Self::default()
         };
-        // Nearly always the objects are the same ones in the same order.
-        let same = |(left, right): &(&Placed, &Placed)| Arc::ptr_eq(&left.resource, &right.resource);
-        let zipped = || before.objects.iter().zip(&after.objects);
-        let start = zipped().take_while(same).count();
-        change.places |= zipped().take(start).any(|(left, right)| is_moved(left, right));
-        let mut old: HashMap<&ObjectName, &Placed> = before.objects[start..]
+        // Nearly always the objects are the same ones in the same order but for a few in the middle.
+        let same = |left: &Placed, right: &Placed| Arc::ptr_eq(&left.resource, &right.resource);
+        let (mut old, mut new) = (&before.objects[..], &after.objects[..]);
+        while let ([left, old_rest @ ..], [right, new_rest @ ..]) = (old, new)
+            && same(left, right)
+        {
+            change.places |= is_moved(left, right);
+            (old, new) = (old_rest, new_rest);
+        }
+        while let ([old_rest @ .., left], [new_rest @ .., right]) = (old, new)
+            && same(left, right)
+        {
+            change.places |= is_moved(left, right);
+            (old, new) = (old_rest, new_rest);
+        }
+        let mut old: HashMap<&ObjectName, &Placed> = old
             .iter()
             .map(|placed| (&placed.resource.object, placed))
             .collect();
-        for placed in &after.objects[start..] {
+        for placed in new {
             match old.remove(&placed.resource.object) {
                 None => {
                     change.added += 1;

@@ -1,5 +1,6 @@
 //! Loading files and directories again and again, never losing what was good.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -93,8 +94,8 @@ impl FileSource {
 
 /// One load in progress.
 struct Load<'l> {
-    /// The good objects of the load before, by name.
-    good: HashMap<&'l ObjectName, &'l Placed>,
+    /// The good objects of the load before, by name; looked at only when something is wrong.
+    good: OnceCell<HashMap<&'l ObjectName, &'l Placed>>,
     last: &'l ResourceSet,
     assembly: Assembly,
     /// Files of which something could not be read.
@@ -107,9 +108,8 @@ struct Load<'l> {
 
 impl<'l> Load<'l> {
     fn new(last: &'l ResourceSet) -> Self {
-        let good = last.objects.iter().filter(|placed| !placed.resource.faulty);
         Self {
-            good: good.map(|placed| (&placed.resource.object, placed)).collect(),
+            good: OnceCell::new(),
             last,
             assembly: Assembly::with_capacity(last.objects.len()),
             incomplete: Vec::new(),
@@ -133,12 +133,13 @@ impl<'l> Load<'l> {
             let finding = Finding::new("N0014", Span::NONE, "the file holds no documents");
             self.assembly.report(finding.at(Origin::new(name.clone(), 0, 0)));
         }
-        let (good, held) = (&self.good, &mut self.held);
+        let (good, held, last) = (&self.good, &mut self.held, self.last);
         let mut incomplete = false;
         for document in documents.iter() {
             incomplete |= document.decoded.incomplete;
             let replace = |resource: &Resource| {
-                let former = good.get(&resource.object).filter(|_| resource.faulty)?;
+                let good = resource.faulty.then(|| good.get_or_init(|| good_objects(last)))?;
+                let former = good.get(&resource.object)?;
                 held.push(resource.object.clone());
                 Some((*former).clone())
             };
@@ -202,6 +203,11 @@ impl<'l> Load<'l> {
             files: self.files,
         }
     }
+}
+
+fn good_objects(set: &ResourceSet) -> HashMap<&ObjectName, &Placed> {
+    let good = set.objects.iter().filter(|placed| !placed.resource.faulty);
+    good.map(|placed| (&placed.resource.object, placed)).collect()
 }
 
 fn kept_finding(objects: &[ObjectName]) -> Finding {
