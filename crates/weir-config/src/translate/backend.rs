@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use weir_model::{Backend as ModelBackend, BackendId, ObjectName, Port, Problem};
 
+use super::change::Previous;
 use super::endpoint;
 use super::hash::QuickMap;
 use super::index::{Index, Object};
@@ -32,9 +33,16 @@ type Identity<'a> = (&'a str, &'a str, Option<Port>);
 /// All backends that routes refer to, in the order of the first reference.
 #[derive(Debug)]
 pub(crate) struct Backends<'a> {
-    definitions: Vec<Definition<'a>>,
+    entries: Vec<Entry<'a>>,
     ids: QuickMap<Identity<'a>, u32>,
     refused: QuickMap<(&'a str, &'a str), &'static str>,
+}
+
+#[derive(Debug)]
+struct Entry<'a> {
+    definition: Definition<'a>,
+    /// What it was in the last translation, if it still is, and what was wrong with it.
+    known: Option<(Arc<ModelBackend>, Vec<Problem>)>,
 }
 
 /// The backends of a `Config`.
@@ -42,25 +50,43 @@ pub(crate) struct Backends<'a> {
 pub(crate) struct FinishedBackends {
     /// Ordered by key.
     pub(crate) backends: Vec<Arc<ModelBackend>>,
-    /// The final id of each backend in order of first reference; of no meaning for backends that nobody uses.
+    /// The final id of each backend in order of first reference; `u32::MAX` for backends that nobody uses.
     pub(crate) ids: Vec<BackendId>,
     /// What was found wrong with the endpoints, for each backend that has something wrong.
     pub(crate) problems: Vec<(BackendId, Vec<Problem>)>,
 }
 
 impl<'a> Backends<'a> {
-    /// An empty table. `refused` are the Envoy Gateway Backends that cannot be served, each with the reason.
-    pub(crate) fn new(refused: QuickMap<(&'a str, &'a str), &'static str>) -> Self {
-        Self {
-            definitions: Vec::new(),
+    /// A table with the backends of the last translation, as far as they are still what they were. `refused` are
+    /// the Envoy Gateway Backends that cannot be served, each with the reason.
+    pub(crate) fn new(
+        index: &Index<'a>,
+        refused: QuickMap<(&'a str, &'a str), &'static str>,
+        previous: Option<&Previous<'_>>,
+    ) -> Self {
+        let mut table = Self {
+            entries: Vec::new(),
             ids: QuickMap::default(),
             refused,
+        };
+        for (place, backend) in previous.map_or(&[][..], Previous::backends).iter().enumerate() {
+            // Nothing but routes changed, so all of them are there.
+            let Some(definition) = Definition::of(index, backend) else {
+                break;
+            };
+            table.ids.insert(definition.identity(), place as u32);
+            let problems = previous.map_or(&[][..], |previous| previous.problems_of(place));
+            table.entries.push(Entry {
+                definition,
+                known: Some((backend.clone(), problems.to_vec())),
+            });
         }
+        table
     }
 
     /// Number of backends so far.
     pub(crate) fn count(&self) -> usize {
-        self.definitions.len()
+        self.entries.len()
     }
 
     /// The backend that a route refers to. The id holds until [`Backends::finish`].
@@ -71,36 +97,46 @@ impl<'a> Backends<'a> {
         reference: &'a BackendReference,
     ) -> Result<BackendId, Box<Unresolved>> {
         let definition = reference::definition(index, &self.refused, route, reference)?;
-        let next = self.definitions.len() as u32;
+        let next = self.entries.len() as u32;
         let id = *self.ids.entry(definition.identity()).or_insert(next);
         if id == next {
-            self.definitions.push(definition);
+            self.entries.push(Entry {
+                definition,
+                known: None,
+            });
         }
         Ok(BackendId(id))
     }
 
     /// Gives the used backends their final ids, and finds their endpoints.
     pub(crate) fn finish(self, index: &Index<'a>, options: &Options, used: &[bool]) -> FinishedBackends {
-        let mut order: Vec<(Arc<str>, usize)> = Vec::with_capacity(self.definitions.len());
-        let mut key = String::new();
-        for (place, definition) in self
-            .definitions
-            .iter()
+        let count = self.entries.len();
+        let mut order: Vec<(Arc<str>, usize, Entry<'a>)> = Vec::with_capacity(count);
+        let mut buffer = String::new();
+        for (place, entry) in self
+            .entries
+            .into_iter()
             .enumerate()
             .filter(|(place, _)| used[*place])
         {
-            definition.write_key(&mut key);
-            order.push((key.as_str().into(), place));
+            let key = match &entry.known {
+                Some((backend, _)) => backend.key.clone(),
+                None => entry.definition.key(&mut buffer),
+            };
+            order.push((key, place, entry));
         }
-        order.sort_unstable();
+        order.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         let mut finished = FinishedBackends::default();
-        finished.ids.resize(self.definitions.len(), BackendId(0));
+        finished.ids.resize(count, BackendId(u32::MAX));
         finished.backends.reserve(order.len());
-        for (id, (key, place)) in order.into_iter().enumerate() {
+        for (id, (key, place, entry)) in order.into_iter().enumerate() {
             let id = BackendId(id as u32);
             finished.ids[place] = id;
-            let (backend, problems) = self.definitions[place].build(index, options, key);
-            finished.backends.push(Arc::new(backend));
+            let (backend, problems) = entry.known.unwrap_or_else(|| {
+                let (backend, problems) = entry.definition.build(index, options, key);
+                (Arc::new(backend), problems)
+            });
+            finished.backends.push(backend);
             if !problems.is_empty() {
                 finished.problems.push((id, problems));
             }
@@ -163,15 +199,16 @@ impl<'a> Definition<'a> {
         }
     }
 
-    /// Writes the backend's key over `key`.
-    fn write_key(&self, key: &mut String) {
-        key.clear();
+    /// The backend's key, written by way of `buffer`.
+    fn key(&self, buffer: &mut String) -> Arc<str> {
+        buffer.clear();
         let (namespace, name, port) = self.identity();
         // Writing to a String cannot fail.
         let _ = match port {
-            Some(port) => write!(key, "service/{namespace}/{name}/{}", port.number()),
-            None => write!(key, "backend/{namespace}/{name}"),
+            Some(port) => write!(buffer, "service/{namespace}/{name}/{}", port.number()),
+            None => write!(buffer, "backend/{namespace}/{name}"),
         };
+        buffer.as_str().into()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::yaml::{Finding, Span};
 /// HTTPRoute, conflict resolution); the first one then gets all requests.
 pub(crate) fn report_shadowed(
     listeners: &[Arc<Listener>],
-    routes: &[Route],
+    routes: &[Arc<Route>],
     sources: &[Object<'_, HttpRoute>],
     reporter: &mut Reporter,
 ) {
@@ -77,7 +77,7 @@ struct Fates {
 }
 
 impl Fates {
-    fn new(routes: &[Route]) -> Self {
+    fn new(routes: &[Arc<Route>]) -> Self {
         let mut bases = Vec::with_capacity(routes.len());
         let mut count = 0;
         for route in routes {

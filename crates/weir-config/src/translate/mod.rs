@@ -8,6 +8,7 @@
 mod attach;
 mod backend;
 mod backend_object;
+mod change;
 mod class;
 mod condition;
 mod dump;

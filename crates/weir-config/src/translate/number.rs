@@ -1,21 +1,44 @@
 //! Backend ids: from the order of first reference to the order of keys.
 
+use std::sync::Arc;
+
 use weir_model::{Action, BackendId, Filter, Route, Rule, Target};
 
+/// A route whose backends have the ids of the order of first reference.
+#[derive(Debug)]
+pub(crate) enum RouteDraft {
+    /// Written in this translation.
+    New(Route),
+    /// Taken from the last one.
+    Known(Arc<Route>),
+}
+
 /// Which backends the routes use.
-pub(crate) fn used(routes: &[Route], count: usize) -> Vec<bool> {
+pub(crate) fn used(routes: &[RouteDraft], count: usize) -> Vec<bool> {
     let mut used = vec![false; count];
     for route in routes {
-        mark_used(&route.rules, &mut used);
+        match route {
+            RouteDraft::New(route) => mark_used(&route.rules, &mut used),
+            RouteDraft::Known(route) => mark_used(&route.rules, &mut used),
+        }
     }
     used
 }
 
 /// Gives every backend its final id.
-pub(crate) fn renumber(routes: &mut [Route], ids: &[BackendId]) {
-    for route in routes {
-        renumber_rules(&mut route.rules, ids);
-    }
+pub(crate) fn numbered(routes: Vec<RouteDraft>, ids: &[BackendId]) -> Vec<Arc<Route>> {
+    let same = ids.iter().enumerate().all(|(place, id)| id.0 as usize == place);
+    let one = |route| match route {
+        RouteDraft::Known(route) if same => route,
+        RouteDraft::Known(route) => numbered_one(Route::clone(&route), ids),
+        RouteDraft::New(route) => numbered_one(route, ids),
+    };
+    routes.into_iter().map(one).collect()
+}
+
+fn numbered_one(mut route: Route, ids: &[BackendId]) -> Arc<Route> {
+    renumber_rules(&mut route.rules, ids);
+    Arc::new(route)
 }
 
 fn renumber_rules(rules: &mut [Rule], ids: &[BackendId]) {

@@ -6,9 +6,11 @@ use weir_model::{Attachment, BalanceSpec, HostPattern, Route, RouteId};
 
 use super::attach::{AttachTable, Attached, RouteAttachments};
 use super::backend::Backends;
+use super::change::Previous;
 use super::effective::{self, EffectivePolicy, PolicyPoint};
 use super::gateway::{JudgedGateway, Verdict};
 use super::index::{Index, Object};
+use super::number::RouteDraft;
 use super::policy::PolicyIndex;
 use super::reporter::Reporter;
 use super::rule::{RuleWriter, WrittenRules};
@@ -18,7 +20,7 @@ use crate::resource::HttpRoute;
 #[derive(Debug, Default)]
 pub(crate) struct WrittenRoutes<'a> {
     /// Ordered by namespace and name; a [`RouteId`] is an index into this list.
-    pub(crate) routes: Vec<Route>,
+    pub(crate) routes: Vec<RouteDraft>,
     /// The object of each route.
     pub(crate) sources: Vec<Object<'a, HttpRoute>>,
     /// For each Gateway and each of its listeners the routes that it serves.
@@ -51,21 +53,23 @@ pub(crate) struct RouteInputs<'w, 'a> {
     pub(crate) table: &'w AttachTable<'a>,
 }
 
-/// Writes all routes. Takes the hosts of all attachments out of `hosts`.
+/// Writes all routes, except those that are known already. Takes the hosts of all attachments out of `hosts`.
 pub(crate) fn write<'a>(
     inputs: &RouteInputs<'_, 'a>,
+    mut previous: Option<Previous<'_>>,
     hosts: &mut [Vec<HostPattern>],
     backends: &mut Backends<'a>,
     reporter: &mut Reporter,
 ) -> WrittenRoutes<'a> {
     let gateways = inputs.gateways.iter();
+    let count = inputs.table.routes.len();
     let mut written = WrittenRoutes {
-        routes: Vec::with_capacity(inputs.table.routes.len()),
-        sources: Vec::with_capacity(inputs.table.routes.len()),
+        routes: Vec::with_capacity(count),
+        sources: Vec::with_capacity(count),
         attachments: gateways
             .map(|gateway| vec![Vec::new(); gateway.listeners.len()])
             .collect(),
-        outcomes: Vec::with_capacity(inputs.table.routes.len()),
+        outcomes: Vec::with_capacity(count),
     };
     let balance = Arc::new(BalanceSpec::default());
     let mut writer = RuleWriter {
@@ -75,21 +79,52 @@ pub(crate) fn write<'a>(
         key: String::new(),
         balance,
     };
+    let mut groups = Groups::default();
     for attachments in &inputs.table.routes {
-        if is_foreign(inputs.index, attachments) {
-            written.outcomes.push(Outcome::default());
-            continue;
-        }
-        let mut rules = writer.write(attachments.route);
-        rules.refused.dedup();
-        let outcome = Outcome {
-            unresolved: rules.unresolved.take(),
-            refused: std::mem::take(&mut rules.refused),
+        let source = attachments.route;
+        groups.collect(inputs, attachments);
+        let known = previous
+            .as_mut()
+            .map_or(&[][..], |previous| previous.routes_of(source));
+        let mut outcome = Outcome::default();
+        let routes = if !known.is_empty() && known.len() == groups.policies.len() {
+            known.iter().cloned().map(RouteDraft::Known).collect()
+        } else if is_foreign(inputs.index, attachments) {
+            Vec::new()
+        } else {
+            let mut rules = writer.write(source);
+            outcome.unresolved = rules.unresolved.take();
+            outcome.refused = std::mem::take(&mut rules.refused);
+            outcome.refused.dedup();
+            groups.routes(source, rules)
         };
         written.outcomes.push(outcome);
-        place(inputs, attachments, rules, hosts, &mut written);
+        written.place(&groups, source, routes, hosts);
     }
     written
+}
+
+impl<'a> WrittenRoutes<'a> {
+    /// Puts the routes of one object on the listeners that serve them.
+    fn place(
+        &mut self,
+        groups: &Groups,
+        source: Object<'a, HttpRoute>,
+        routes: Vec<RouteDraft>,
+        hosts: &mut [Vec<HostPattern>],
+    ) {
+        if routes.is_empty() {
+            return;
+        }
+        let first = self.routes.len();
+        self.sources.extend(std::iter::repeat_n(source, routes.len()));
+        self.routes.extend(routes);
+        for member in &groups.members {
+            let route = RouteId((first + member.group) as u32);
+            let hosts = std::mem::take(&mut hosts[member.attached]);
+            self.attachments[member.place.0][member.place.1].push(Attachment { route, hosts });
+        }
+    }
 }
 
 /// Whether a route belongs to Gateways of somebody else, so that nothing in it is our business.
@@ -103,52 +138,76 @@ fn is_foreign(index: &Index<'_>, attachments: &RouteAttachments<'_>) -> bool {
         })
 }
 
-/// Puts a route on the listeners that serve it: once when its parents give it the same policies, else once for
-/// each set of policies.
-fn place<'a>(
-    inputs: &RouteInputs<'_, 'a>,
-    attachments: &RouteAttachments<'a>,
-    rules: WrittenRules,
-    hosts: &mut [Vec<HostPattern>],
-    written: &mut WrittenRoutes<'a>,
-) {
-    if rules.rules.is_empty() {
-        return;
-    }
-    let source = attachments.route;
-    let mut groups: Vec<(Vec<Option<Arc<EffectivePolicy>>>, RouteId)> = Vec::new();
-    for number in attachments.attached.clone() {
-        let one = &inputs.table.attached[number];
-        if !is_served(inputs.gateways, one.place) {
-            continue;
+/// The listeners that serve one route, grouped by the policies that hold there: the route appears once for each
+/// group. Reused from route to route.
+#[derive(Debug, Default)]
+struct Groups {
+    /// For each group the policy of each rule; nothing when there are no policies at all.
+    policies: Vec<Vec<Option<Arc<EffectivePolicy>>>>,
+    members: Vec<Member>,
+}
+
+/// A listener that serves the route.
+#[derive(Debug)]
+struct Member {
+    /// Place in [`AttachTable::attached`].
+    attached: usize,
+    /// Place of the Gateway and of the listener.
+    place: (usize, usize),
+    group: usize,
+}
+
+impl Groups {
+    fn collect(&mut self, inputs: &RouteInputs<'_, '_>, attachments: &RouteAttachments<'_>) {
+        self.policies.clear();
+        self.members.clear();
+        for attached in attachments.attached.clone() {
+            let one = &inputs.table.attached[attached];
+            if !is_served(inputs.gateways, one.place) {
+                continue;
+            }
+            let policies = policies_of(inputs.policies, attachments.route, one);
+            let known = self.policies.iter().position(|group| *group == policies);
+            let group = known.unwrap_or(self.policies.len());
+            if known.is_none() {
+                self.policies.push(policies);
+            }
+            self.members.push(Member {
+                attached,
+                place: one.place,
+                group,
+            });
         }
-        let policies = policies_of(inputs.policies, source, &rules, one);
-        let known = groups.iter().find(|(group, _)| *group == policies);
-        let route = known.map(|(_, route)| *route).unwrap_or_else(|| {
-            let route = RouteId(written.routes.len() as u32);
-            groups.push((policies, route));
-            // Reserves the place; the rules follow once all groups are known.
-            written.routes.push(empty_route(source));
-            written.sources.push(source);
-            route
-        });
-        let hosts = std::mem::take(&mut hosts[number]);
-        written.attachments[one.place.0][one.place.1].push(Attachment { route, hosts });
     }
-    let last = groups.len();
-    let mut remaining = Some(rules);
-    for (number, (policies, id)) in groups.into_iter().enumerate() {
-        let rules = if number + 1 == last {
-            remaining.take()
-        } else {
-            remaining.as_ref().map(WrittenRules::copy)
-        };
-        let Some(mut rules) = rules else { break };
-        for (position, rule) in rules.rules.iter_mut().enumerate() {
-            let policy = policies.get(position).and_then(Option::as_deref);
-            effective::apply(policy, &source.spec.rules[rules.places[position]], rule);
+
+    /// The rules once for each group, with its policies.
+    fn routes(&self, source: Object<'_, HttpRoute>, rules: WrittenRules) -> Vec<RouteDraft> {
+        if rules.rules.is_empty() {
+            return Vec::new();
         }
-        written.routes[id.0 as usize].rules = rules.rules;
+        let mut remaining = Some(rules);
+        let mut routes = Vec::with_capacity(self.policies.len());
+        for (group, policies) in self.policies.iter().enumerate() {
+            let is_last = group + 1 == self.policies.len();
+            let rules = if is_last {
+                remaining.take()
+            } else {
+                remaining.as_ref().map(WrittenRules::copy)
+            };
+            let Some(mut rules) = rules else { break };
+            for (position, rule) in rules.rules.iter_mut().enumerate() {
+                let place = rules.places[position];
+                let policy = policies.get(place).and_then(Option::as_deref);
+                effective::apply(policy, &source.spec.rules[place], rule);
+            }
+            routes.push(RouteDraft::New(Route {
+                object: source.id().clone(),
+                created: source.placed.resource.metadata.created,
+                rules: rules.rules,
+                origin: source.origin(source.placed.resource.span),
+            }));
+        }
+        routes
     }
 }
 
@@ -158,34 +217,20 @@ pub(crate) fn is_served(gateways: &[JudgedGateway<'_>], place: (usize, usize)) -
     !gateway.addresses.is_empty() && gateway.listeners[place.1].verdict == Verdict::Served
 }
 
-/// The policy of each rule through one listener; empty when there are no policies at all.
+/// The policy of each rule as written through one listener; empty when there are no policies at all.
 fn policies_of(
     policies: &PolicyIndex<'_>,
     source: Object<'_, HttpRoute>,
-    rules: &WrittenRules,
     attached: &Attached<'_>,
 ) -> Vec<Option<Arc<EffectivePolicy>>> {
     if policies.is_empty() {
         return Vec::new();
     }
-    let names = rules
-        .places
-        .iter()
-        .map(|place| source.spec.rules[*place].name.as_ref());
-    let points = names.map(|name| PolicyPoint {
+    let points = source.spec.rules.iter().map(|rule| PolicyPoint {
         route: source.placed,
-        rule: name.map(|name| &*name.value),
+        rule: rule.name.as_ref().map(|name| &*name.value),
         gateway: attached.gateway,
         listener: &attached.listener.name.value,
     });
     points.map(|point| policies.effective(&point)).collect()
-}
-
-fn empty_route(source: Object<'_, HttpRoute>) -> Route {
-    Route {
-        object: source.id().clone(),
-        created: source.placed.resource.metadata.created,
-        rules: Vec::new(),
-        origin: source.origin(source.placed.resource.span),
-    }
 }

@@ -1,36 +1,77 @@
 //! Reusing what did not change: equal parts of two `Config`s become the same allocation.
 //!
-//! The data plane rebuilds what it finds at another address only, and comparing addresses is cheap.
+//! The data plane rebuilds what it finds at another address only if its value differs too, and comparing addresses
+//! is cheap. A part that only moved in its file is equal but not shared: what it says of its place is new.
 
 use std::sync::Arc;
 
-use weir_model::Config;
+use weir_model::{Action, Backend, Config, Listener, Origin, Route};
 
-/// Replaces every part of `config` that is equal to its counterpart in `previous` by that counterpart. Returns
-/// whether the whole is equal.
+/// Replaces every part of `config` that is equal to its counterpart in `previous`, and written at the same place, by
+/// that counterpart. Returns whether the whole was replaced.
 pub(crate) fn share(previous: &Config, config: &mut Config) -> bool {
     // Not short-circuiting: each list is to be shared, equal or not.
     let listeners = share_sorted(&previous.listeners, &mut config.listeners, |listener| {
-        listener.key.address
+        &listener.key.address
     });
-    let routes = share_sorted(&previous.routes, &mut config.routes, |route| route.object.clone());
-    let backends = share_sorted(&previous.backends, &mut config.backends, |backend| {
-        backend.key.clone()
-    });
+    let routes = share_sorted(&previous.routes, &mut config.routes, |route| &route.object);
+    let backends = share_sorted(&previous.backends, &mut config.backends, |backend| &backend.key);
     listeners && routes && backends
 }
 
+/// Something that says where it is written.
+trait Written: PartialEq {
+    /// Every place that it names, in a fixed order.
+    fn places(&self) -> impl Iterator<Item = &Origin>;
+
+    /// Equal, and written at the same places.
+    fn is_same(&self, other: &Self) -> bool {
+        let place = |origin: &&Origin| (origin.line, origin.column);
+        self == other
+            && self
+                .places()
+                .zip(other.places())
+                .all(|(left, right)| place(&left) == place(&right) && left.file == right.file)
+    }
+}
+
+impl Written for Listener {
+    fn places(&self) -> impl Iterator<Item = &Origin> {
+        self.sections.iter().map(|section| &section.origin)
+    }
+}
+
+impl Written for Backend {
+    fn places(&self) -> impl Iterator<Item = &Origin> {
+        std::iter::once(&self.origin)
+    }
+}
+
+impl Written for Route {
+    fn places(&self) -> impl Iterator<Item = &Origin> {
+        let rules = self.rules.iter().flat_map(|rule| {
+            let policy = match &rule.action {
+                Action::Forward(forward) => forward.policy.as_ref().map(|(_, origin)| origin),
+                Action::Redirect(_) | Action::Answer(_) => None,
+            };
+            std::iter::once(&rule.origin).chain(policy)
+        });
+        std::iter::once(&self.origin).chain(rules)
+    }
+}
+
 /// Both lists are ordered by `key`; several items may have the same key.
-fn share_sorted<T: PartialEq, K: Ord>(
+fn share_sorted<T: Written, K: Ord>(
     previous: &[Arc<T>],
     current: &mut [Arc<T>],
-    key: impl Fn(&T) -> K,
+    key: impl Fn(&T) -> &K,
 ) -> bool {
+    let is_same = |left: &Arc<T>, right: &Arc<T>| Arc::ptr_eq(left, right) || left.is_same(right);
     let mut all = previous.len() == current.len();
     let mut first = 0;
     for (place, item) in current.iter_mut().enumerate() {
         // Most lists are the same, so the counterpart is usually at the same place.
-        if let Some(same) = previous.get(place).filter(|same| *same == item) {
+        if let Some(same) = previous.get(place).filter(|same| is_same(same, item)) {
             *item = same.clone();
             continue;
         }
@@ -45,7 +86,7 @@ fn share_sorted<T: PartialEq, K: Ord>(
         let candidates = previous[first..]
             .iter()
             .take_while(|candidate| key(candidate) == wanted);
-        if let Some(same) = candidates.into_iter().find(|candidate| *candidate == item) {
+        if let Some(same) = candidates.into_iter().find(|candidate| is_same(candidate, item)) {
             *item = same.clone();
         }
     }

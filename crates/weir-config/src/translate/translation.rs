@@ -6,6 +6,7 @@ use weir_model::{BackendId, Config, Problem};
 
 use super::attach;
 use super::backend::Backends;
+use super::change::Previous;
 use super::class::Classes;
 use super::condition::{self, RouteConditions};
 use super::index::Index;
@@ -37,6 +38,15 @@ pub struct Translation {
 ///
 /// One object that is not valid costs what depends on it and no more.
 pub fn translate(set: &ResourceSet, options: &Options) -> Translation {
+    translate_after(set, options, None)
+}
+
+/// Like [`translate`], but takes from the last translation what is still true. The result is the same.
+pub(crate) fn translate_after(
+    set: &ResourceSet,
+    options: &Options,
+    previous: Option<Previous<'_>>,
+) -> Translation {
     let mut reporter = Reporter::default();
     let mut statuses = Vec::with_capacity(set.objects.len() / 2);
     let index = Index::build(set);
@@ -45,12 +55,10 @@ pub fn translate(set: &ResourceSet, options: &Options) -> Translation {
     let mut table = attach::attach(&index, &mut gateways, &mut reporter);
     let mut hosts = std::mem::take(&mut table.hosts);
     let policies = PolicyIndex::build(&index, &table.attached, options);
-    let mut backends = Backends::new(backend_object::judge(
-        &index,
-        options,
-        &mut statuses,
-        &mut reporter,
-    ));
+    let refused = backend_object::judge(&index, options, &mut statuses, &mut reporter);
+    let mut backends = Backends::new(&index, refused, previous.as_ref());
+    // Known routes speak of backends by the numbers that they had.
+    let previous = previous.filter(|previous| backends.count() == previous.backends().len());
 
     let inputs = RouteInputs {
         index: &index,
@@ -58,22 +66,18 @@ pub fn translate(set: &ResourceSet, options: &Options) -> Translation {
         policies: &policies,
         table: &table,
     };
-    let mut written = route::write(&inputs, &mut hosts, &mut backends, &mut reporter);
+    let mut written = route::write(&inputs, previous, &mut hosts, &mut backends, &mut reporter);
     let used = number::used(&written.routes, backends.count());
     let finished = backends.finish(&index, options, &used);
-    number::renumber(&mut written.routes, &finished.ids);
-    let listeners = listener::write(
-        &gateways,
-        std::mem::take(&mut written.attachments),
-        &policies,
-        &mut reporter,
-    );
-    lint::report_shadowed(&listeners, &written.routes, &written.sources, &mut reporter);
+    let routes = number::numbered(written.routes, &finished.ids);
+    let attachments = std::mem::take(&mut written.attachments);
+    let listeners = listener::write(&gateways, attachments, &policies, &mut reporter);
+    lint::report_shadowed(&listeners, &routes, &written.sources, &mut reporter);
 
     statuses.extend(gateways.iter().map(condition::of_gateway));
     let conditions = RouteConditions::new();
-    let routes = table.routes.iter().zip(&written.outcomes);
-    statuses.extend(routes.filter_map(|(route, outcome)| conditions.of(&table, route, outcome, &gateways)));
+    let outcomes = table.routes.iter().zip(&written.outcomes);
+    statuses.extend(outcomes.filter_map(|(route, outcome)| conditions.of(&table, route, outcome, &gateways)));
     let (policy_statuses, policy_problems) = policies.into_report();
     statuses.extend(policy_statuses);
     statuses.sort_by(|left, right| left.object.cmp(&right.object));
@@ -81,7 +85,7 @@ pub fn translate(set: &ResourceSet, options: &Options) -> Translation {
 
     let config = Config {
         listeners,
-        routes: written.routes.into_iter().map(Arc::new).collect(),
+        routes,
         backends: finished.backends,
     };
     let mut translation = Translation {

@@ -7,10 +7,11 @@ use weir_model::{Backend as ModelBackend, BackendId, EndpointSource, ObjectName,
 
 use super::backend::Definition;
 use super::backend_object;
+use super::change::{Change, Previous, changes};
 use super::index::Index;
 use super::options::Options;
 use super::share::share;
-use super::translation::{Translation, translate};
+use super::translation::{Translation, translate, translate_after};
 use crate::resource::{Body, Placed, Resource, ResourceSet};
 
 /// Remembers the last translation and brings it up to date.
@@ -24,11 +25,13 @@ pub struct Translator {
 /// What bringing up to date did to the `Config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// Nothing: the `Config` is the same allocation as before. Problems and statuses may have changed.
+    /// Nothing that traffic could notice: the `Config` is equal to the one before. Problems, statuses and places in
+    /// files may have changed.
     Unchanged,
     /// Only endpoints of these backends changed; ids and everything else are as before.
     Endpoints(Vec<EndpointChange>),
-    /// The `Config` is new. Parts that are equal to before are the same allocation as before.
+    /// The `Config` is new. Parts that are equal to before, and have not moved in their files, are the same
+    /// allocation as before.
     Config,
 }
 
@@ -61,26 +64,30 @@ impl Translator {
     /// looked at; otherwise everything is translated again.
     pub fn update(&mut self, set: &ResourceSet) -> Update {
         let before = std::mem::replace(&mut self.objects, set.objects.clone());
-        match affected(&before, &set.objects, &self.options) {
+        let changes = changes(&before, &set.objects);
+        match affected(&changes, &self.options) {
             Some(affected) if affected.is_empty() => Update::Unchanged,
             Some(affected) => match self.endpoints(set, &affected) {
                 Some(changes) if changes.is_empty() => Update::Unchanged,
                 Some(changes) => Update::Endpoints(changes),
-                None => self.everything(set),
+                None => self.everything(set, &changes),
             },
-            None => self.everything(set),
+            None => self.everything(set, &changes),
         }
     }
 
-    fn everything(&mut self, set: &ResourceSet) -> Update {
-        let mut translation = translate(set, &self.options);
-        let equal = match Arc::get_mut(&mut translation.config) {
-            Some(config) => share(&self.translation.config, config),
+    fn everything(&mut self, set: &ResourceSet, changes: &[Change<'_>]) -> Update {
+        let previous = Previous::new(&self.translation, changes);
+        let mut translation = translate_after(set, &self.options, previous);
+        let before = &self.translation.config;
+        let same = match Arc::get_mut(&mut translation.config) {
+            Some(config) => share(before, config),
             None => false,
         };
-        if equal {
-            translation.config = self.translation.config.clone();
+        if same {
+            translation.config = before.clone();
         }
+        let equal = same || translation.config == *before;
         self.translation = translation;
         if equal { Update::Unchanged } else { Update::Config }
     }
@@ -162,19 +169,10 @@ impl Translator {
 }
 
 /// The Services and Backends whose endpoints changed; `None` when anything else changed too.
-fn affected<'s>(before: &'s [Placed], after: &'s [Placed], options: &Options) -> Option<HashSet<Owner<'s>>> {
-    let (before, after) = different(before, after);
-    let named = before.iter().map(|placed| (&placed.resource.object, placed));
-    let mut known: HashMap<&ObjectName, &Placed> = named.collect();
+fn affected<'s>(changes: &[Change<'s>], options: &Options) -> Option<HashSet<Owner<'s>>> {
     let mut affected = HashSet::new();
-    for placed in after {
-        match known.remove(&placed.resource.object) {
-            Some(old) if is_same(old, placed) => {}
-            old => affected.extend(owners(old, Some(placed), options)?),
-        }
-    }
-    for old in known.into_values() {
-        affected.extend(owners(Some(old), None, options)?);
+    for (old, new) in changes {
+        affected.extend(owners(*old, *new, options)?);
     }
     Some(affected)
 }
@@ -215,27 +213,4 @@ fn owners<'a>(old: Option<&'a Placed>, new: Option<&'a Placed>, options: &Option
             .filter_map(|placed| owner(&placed.resource))
             .collect()
     })
-}
-
-/// Both lists without what they have in common at their start and at their end.
-fn different<'a>(before: &'a [Placed], after: &'a [Placed]) -> (&'a [Placed], &'a [Placed]) {
-    let shared = before
-        .iter()
-        .zip(after)
-        .take_while(|(old, new)| is_same(old, new))
-        .count();
-    let (before, after) = (&before[shared..], &after[shared..]);
-    let shared = before
-        .iter()
-        .rev()
-        .zip(after.iter().rev())
-        .take_while(|(old, new)| is_same(old, new))
-        .count();
-    (&before[..before.len() - shared], &after[..after.len() - shared])
-}
-
-/// Whether an object is unchanged and in its old place. One that only moved is translated again: everything
-/// that is said about it names its line.
-fn is_same(old: &Placed, new: &Placed) -> bool {
-    Arc::ptr_eq(&old.resource, &new.resource) && old.first_line == new.first_line && old.file == new.file
 }

@@ -9,7 +9,7 @@ use super::translated;
 use crate::translate::{Translation, dump};
 
 /// A set in which everything is good and most kinds occur.
-const GOOD: &[&str] = &[
+pub(super) const GOOD: &[&str] = &[
     "{apiVersion: v1, kind: Namespace, metadata: {name: team, labels: {team: a}}}",
     "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: weir}, spec: {controllerName: weir.dev/gateway-controller}}",
     "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: edge}, spec: {gatewayClassName: weir, listeners: [{name: http, port: 80, protocol: HTTP}, {name: team, port: 81, protocol: HTTP, hostname: '*.example.com', allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {team: a}}}}}]}}",
@@ -23,7 +23,7 @@ const GOOD: &[&str] = &[
 ];
 
 /// Objects with something wrong in or about them. None of them is senior to a good one.
-const BROKEN: &[&str] = &[
+pub(super) const BROKEN: &[&str] = &[
     "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: z-dangling}, spec: {parentRefs: [{name: nowhere}], rules: [{backendRefs: [{name: web, port: 80}]}]}}",
     "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: z-references}, spec: {parentRefs: [{name: edge}], rules: [{backendRefs: [{name: gone, port: 80}, {name: web, port: 1}, {kind: Odd, name: x}]}]}}",
     "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: z-filters}, spec: {parentRefs: [{name: edge}], hostnames: [one.example.com], rules: [{matches: [{path: {value: /a}}], filters: [{type: ExtensionRef, extensionRef: {group: a.b, kind: C, name: d}}]}]}}",
