@@ -3,6 +3,7 @@
 //! This folder owns the parser library, the budgets against hostile input, and the splitting of files into
 //! documents. It must not know any kind of resource.
 
+mod builder;
 mod finding;
 mod node;
 mod parse;
