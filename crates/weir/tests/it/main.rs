@@ -6,6 +6,7 @@ mod affinity;
 mod check;
 mod cli;
 mod demo;
+mod docs;
 mod echo;
 mod explain;
 mod harness;

@@ -1,0 +1,66 @@
+//! The documentation's own examples: every YAML block is accepted as it stands, and what the README shows of a command
+//! is what the command prints.
+
+use std::path::Path;
+
+use crate::harness::{Folder, weir, weir_in};
+
+/// The blocks of one language in a Markdown text, with the line each starts on.
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<(usize, &'t str)> {
+    let opening = format!("```{language}\n");
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(start) = text[from..].find(&opening) {
+        let start = from + start + opening.len();
+        let end = start + text[start..].find("\n```").expect("a block that begins ends") + 1;
+        found.push((text[..start].lines().count() + 1, &text[start..end]));
+        from = end;
+    }
+    found
+}
+
+fn documentation(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_yaml_block_of_the_documentation_is_accepted() {
+    let mut checked = 0;
+    for name in ["README.md", "docs/load-balancing.md"] {
+        for (line, block) in blocks(&documentation(name), "yaml") {
+            let finished = weir(&["check", "-o", "json", "-"], block);
+            let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
+            for problem in report["problems"].as_array().expect("a list") {
+                // A block shows one object: the route that it is about stands elsewhere.
+                assert_eq!(problem["code"], "W0311", "{name}:{line}: {problem:#}");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 4, "{checked} blocks were found");
+}
+
+#[test]
+fn the_readme_shows_what_the_commands_print() {
+    let folder = Folder::new();
+    let folder = folder.path();
+    let wrote = weir_in(folder, &["demo", "--write", "shop"]);
+    let readme = documentation("README.md");
+    let shown: Vec<&str> = blocks(&readme, "text").into_iter().map(|(_, block)| block).collect();
+    assert_eq!(wrote.stdout, shown[0], "demo --write");
+
+    let explain = ["-c", "shop", "explain", "GET", "http://www.example.com:8080/header", "-H", "FooBar: 1.2.3.4"];
+    let explained = weir_in(folder, &explain);
+    let (_, expected) = shown[2].split_once('\n').expect("the command line comes first");
+    assert_eq!(explained.stdout, expected, "explain");
+
+    let file = folder.join("shop/weir.yaml");
+    let text = std::fs::read_to_string(&file).expect("written");
+    let (before, after) = text.split_once("backendRefs:\n        - name: backend\n").expect("a backendRef");
+    std::fs::write(&file, format!("{before}backendRefs:\n        - name: backnd\n{after}")).expect("writable");
+    let checked = weir_in(folder, &["check", "shop/weir.yaml"]);
+    let (_, expected) = shown[1].split_once('\n').expect("the command line comes first");
+    assert_eq!(checked.stdout, expected, "check");
+    assert_eq!(checked.code, Some(3));
+}
