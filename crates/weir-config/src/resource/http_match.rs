@@ -9,7 +9,47 @@ use weir_model::{HeaderMatch, PathMatch, QueryMatch, ValueMatch, limits};
 use super::decode::{Decoder, Field, Fields, portability};
 use super::http_filter::header_name;
 use super::{format, words};
-use crate::yaml::{Finding, Spanned};
+use crate::yaml::{Finding, Span, Spanned};
+
+/// One entry of `matches`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpMatch {
+    /// `path`; the prefix `/` when not written.
+    pub path: Spanned<PathMatch>,
+    /// `method`.
+    pub method: Option<Spanned<Arc<str>>>,
+    /// `headers`, names in lower case and unique: the first of equal names counts.
+    pub headers: Vec<Spanned<HeaderMatch>>,
+    /// `queryParams`, names unique: the first of equal names counts.
+    pub query: Vec<Spanned<QueryMatch>>,
+    /// Where the match starts.
+    pub span: Span,
+}
+
+impl HttpMatch {
+    /// The match of a rule that names none: the prefix `/`.
+    pub(super) fn everything(span: Span) -> Self {
+        Self {
+            path: Spanned::default_of(PathMatch::Prefix(words::shared(""))),
+            method: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+            span,
+        }
+    }
+}
+
+const METHODS: &[(&str, &str)] = &[
+    ("GET", "GET"),
+    ("HEAD", "HEAD"),
+    ("POST", "POST"),
+    ("PUT", "PUT"),
+    ("DELETE", "DELETE"),
+    ("CONNECT", "CONNECT"),
+    ("OPTIONS", "OPTIONS"),
+    ("TRACE", "TRACE"),
+    ("PATCH", "PATCH"),
+];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PathType {
@@ -31,8 +71,29 @@ const VALUE_TYPES: &[(&str, bool)] = &[("Exact", false), ("RegularExpression", t
 const PATH_FORBIDDEN: [&str; 6] = ["//", "/./", "/../", "%2f", "%2F", "#"];
 const PATH_END_FORBIDDEN: [&str; 2] = ["/..", "/."];
 
+/// Reads one entry of `matches`; `None` when a condition of it is unusable.
+pub(super) fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<HttpMatch> {
+    let fields = decoder.fields(item, &["path", "method", "headers", "queryParams"])?;
+    let mark = decoder.mark();
+    let mut found = HttpMatch::everything(item.span());
+    if let Some(field) = fields.optional("path") {
+        found.path = path(decoder, field)?;
+    }
+    if let Some(field) = fields.optional("method") {
+        let method = decoder.choice(field, METHODS)?;
+        found.method = Some(Spanned::new(words::shared(method.value), method.span));
+    }
+    if let Some(field) = fields.optional("headers") {
+        found.headers = headers(decoder, field);
+    }
+    if let Some(field) = fields.optional("queryParams") {
+        found.query = query(decoder, field);
+    }
+    (!decoder.failed_since(mark)).then_some(found)
+}
+
 /// Reads `path`.
-pub(super) fn path(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<PathMatch>> {
+fn path(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<PathMatch>> {
     let fields = decoder.fields(field, &["type", "value"])?;
     let kind = match fields.optional("type") {
         Some(field) => decoder.choice(field, PATH_TYPES)?.value,
@@ -107,7 +168,7 @@ fn is_path(path: &str) -> bool {
 }
 
 /// Reads `headers`: names in lower case, the first of equal names counts.
-pub(super) fn headers(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<HeaderMatch>> {
+fn headers(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<HeaderMatch>> {
     let mut found: Vec<Spanned<HeaderMatch>> = Vec::new();
     let mut names = HashSet::new();
     for item in decoder.items(field, 16) {
@@ -137,7 +198,7 @@ pub(super) fn headers(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<He
 }
 
 /// Reads `queryParams`: the first of equal names counts.
-pub(super) fn query(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<QueryMatch>> {
+fn query(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<QueryMatch>> {
     let mut found: Vec<Spanned<QueryMatch>> = Vec::new();
     let mut names = HashSet::new();
     for item in decoder.items(field, 16) {

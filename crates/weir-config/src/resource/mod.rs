@@ -14,7 +14,9 @@ mod hostname;
 mod http_filter;
 mod http_match;
 mod http_route;
+mod http_rule;
 mod kinds;
+mod listener;
 mod metadata;
 mod namespace;
 mod policy;
@@ -29,13 +31,15 @@ mod words;
 
 pub use backend::{AppProtocol, Backend, BackendAddress, BackendEndpoint, BackendType};
 pub use endpoint_slice::{AddressType, EndpointSlice, Endpoints, SliceAddress, SliceEndpoint, SlicePort};
-pub use gateway::{
-    AddressKind, AllowedNamespaces, AllowedRoutes, Gateway, GatewayAddress, GatewayListener, ListenerTls,
-    Protocol, RouteKind, TlsMode,
-};
+pub use gateway::{AddressKind, Gateway, GatewayAddress};
 pub use gateway_class::GatewayClass;
 pub use http_filter::{HttpFilter, MirrorFilter};
-pub use http_route::{HttpBackendRef, HttpMatch, HttpRoute, HttpRule, HttpTimeouts};
+pub use http_match::HttpMatch;
+pub use http_route::HttpRoute;
+pub use http_rule::{HttpBackendRef, HttpRule, HttpTimeouts};
+pub use listener::{
+    AllowedNamespaces, AllowedRoutes, GatewayListener, ListenerTls, Protocol, RouteKind, TlsMode,
+};
 pub use metadata::{Body, Labels, Metadata, Placed, Resource};
 pub use namespace::Namespace;
 pub use policy::{MergeType, Policy, PolicyTarget, SelectorNamespaces, TargetSelector};
