@@ -20,6 +20,8 @@ use crate::worker::Worker;
 enum Arrival {
     /// A head, or why it is none.
     Head(Result<(), Failure>),
+    /// Nothing: the socket only looked readable.
+    Nothing,
     /// The client has ended the connection between two requests.
     Ended,
 }
@@ -36,16 +38,15 @@ pub(crate) async fn serve(admission: Admission, mut client: Client) {
     while wait(&worker, &mut client, deadline_ms).await {
         let mut scratch = worker.take_scratch();
         let next = serve_requests(&worker, &mut client, &mut scratch, deadline_ms).await;
-        match next {
-            Next::KeepAlive | Next::End => {}
-            Next::Close => linger(&worker, &mut client, &mut scratch).await,
-            Next::Cut => {}
+        if next == Some(Next::Close) {
+            linger(&worker, &mut client, &mut scratch).await;
         }
         worker.give_scratch(scratch);
-        if next != Next::KeepAlive {
-            return;
+        match next {
+            None => {}
+            Some(Next::KeepAlive) => deadline_ms = worker.clock.read_ms() + worker.shared.bounds.idle_ms,
+            Some(Next::End | Next::Close | Next::Cut) => return,
         }
-        deadline_ms = worker.clock.read_ms() + worker.shared.bounds.idle_ms;
     }
 }
 
@@ -62,26 +63,27 @@ async fn wait(worker: &Rc<Worker>, client: &mut Client, deadline_ms: u64) -> boo
     readable.await.unwrap_or(false)
 }
 
-/// Serves requests as long as some are there.
+/// Serves requests as long as some are there; `None` when none was.
 async fn serve_requests(
     worker: &Rc<Worker>,
     client: &mut Client,
     scratch: &mut Scratch,
     first_deadline_ms: u64,
-) -> Next {
+) -> Option<Next> {
     let mut deadline_ms = first_deadline_ms.min(worker.clock.refresh_ms() + worker.shared.bounds.head_ms);
     loop {
         let head = match read_head(worker, client, scratch, deadline_ms).await {
             Arrival::Head(head) => head,
-            Arrival::Ended => return Next::End,
+            Arrival::Nothing => return None,
+            Arrival::Ended => return Some(Next::End),
         };
         let next = handle(worker, client, scratch, head).await;
         if next != Next::KeepAlive {
-            return next;
+            return Some(next);
         }
         scratch.begin();
         if scratch.client_in.is_empty() {
-            return Next::KeepAlive;
+            return Some(Next::KeepAlive);
         }
         deadline_ms = worker.clock.read_ms() + worker.shared.bounds.head_ms;
     }
@@ -110,13 +112,13 @@ async fn read_head(
             match scratch.client_in.poll_fill(stream, task, limits::BUFFER_BYTES) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrival::Ended),
+                Poll::Pending if scratch.client_in.is_empty() => return Poll::Ready(Arrival::Nothing),
                 Poll::Pending => return Poll::Pending,
             }
         }
     });
     match arrival.await {
         Ok(arrival) => arrival,
-        Err(Expired) if scratch.client_in.is_empty() => Arrival::Ended,
         Err(Expired) => Arrival::Head(Err(Failure::refused(408, "head_timeout"))),
     }
 }

@@ -50,8 +50,7 @@ async fn serve<'v>(
         let chosen = pick::pick(exchange, snapshot, &way, &mut tries)?;
         match forward::forward(exchange, found, &chosen).await {
             Ok((stream, progress)) => break (chosen, stream, progress),
-            Err(failure) if !tries.may_follow(&failure) => return Err(failure),
-            Err(_) => {}
+            Err(failure) => tries.note(failure)?,
         }
     };
     respond::relay(

@@ -16,12 +16,17 @@ const TRIES: usize = 3;
 pub(super) struct Tries {
     tried: [u32; TRIES],
     count: usize,
+    last: Option<Failure>,
 }
 
 impl Tries {
-    /// Whether another try may follow this failure.
-    pub(super) fn may_follow(&self, failure: &Failure) -> bool {
-        failure.retry == Retry::OtherEndpoint && self.count < TRIES
+    /// Remembers why a try failed; gives the failure back when no other try may follow.
+    pub(super) fn note(&mut self, failure: Failure) -> Result<(), Failure> {
+        if failure.retry != Retry::OtherEndpoint || self.count == TRIES {
+            return Err(failure);
+        }
+        self.last = Some(failure);
+        Ok(())
     }
 }
 
@@ -63,7 +68,9 @@ pub(super) fn pick<'v>(
         now_ms: worker.clock.read_ms(),
         override_hosts: hosts.as_ref(),
         tried: &tries.tried[..tries.count],
-    })?;
+    });
+    // When no other endpoint is left, what the tried one did is what the client is told.
+    let picked = picked.map_err(|no_pick| tries.last.take().unwrap_or_else(|| no_pick.into()))?;
     if let Some(place) = tries.tried.get_mut(tries.count) {
         *place = picked.index;
         tries.count += 1;

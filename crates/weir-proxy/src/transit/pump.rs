@@ -253,7 +253,7 @@ impl Pump {
         &mut self,
         now_ms: u64,
         sink_ms: u64,
-        source: impl FnOnce(/* since */ u64, /* start */ u64, /* received */ u64) -> u64,
+        source: impl FnOnce(/* since */ u64, /* start */ u64, /* moved */ u64) -> u64,
     ) -> u64 {
         let pace = &mut self.pace;
         if pace.stall != self.stall || pace.progress != self.progress {
@@ -268,7 +268,7 @@ impl Pump {
             };
         }
         match self.stall {
-            Stall::Source => source(pace.since_ms, pace.start_ms, self.received),
+            Stall::Source => source(pace.since_ms, pace.start_ms, self.moved),
             Stall::Sink => pace.since_ms.saturating_add(sink_ms),
         }
     }

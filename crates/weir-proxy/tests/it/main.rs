@@ -3,7 +3,12 @@
 
 mod harness;
 
+mod balancing;
 mod bodies;
-
+mod filters;
 mod forwarding;
 mod framing;
+mod lifecycle;
+mod limits;
+mod reload;
+mod timeouts;

@@ -90,6 +90,11 @@ impl Backend {
         seen.remove(0)
     }
 
+    /// How many requests [`Self::answering`] has seen so far.
+    pub(crate) fn requests(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }

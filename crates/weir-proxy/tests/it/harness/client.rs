@@ -107,13 +107,6 @@ impl Client {
         self.read_end(&mut rest).is_ok() && rest.is_empty()
     }
 
-    /// Everything until the connection ends, however it does.
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
-        let mut rest = std::mem::take(&mut self.unread);
-        let _ = self.stream.read_to_end(&mut rest);
-        rest
-    }
-
     pub(crate) fn head(&mut self) -> Result<String, String> {
         loop {
             if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {

@@ -4,7 +4,7 @@ mod backend;
 mod client;
 mod plan;
 
-pub(crate) use backend::{Backend, Seen, read_head, read_request, respond};
+pub(crate) use backend::{Backend, read_head, read_request, respond};
 pub(crate) use client::{Client, Response};
 pub(crate) use plan::{Plan, endpoint, forward_to, prefix_rule};
 
