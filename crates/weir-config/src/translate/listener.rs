@@ -24,9 +24,14 @@ pub(crate) fn write(
     for (place, gateway) in gateways.iter().enumerate() {
         for number in (0..gateway.listeners.len()).filter(|number| is_served(gateways, (place, *number))) {
             let client_ip = client_ip(gateway, number, policies);
-            let section = section(gateway, number, std::mem::take(&mut attachments[place][number]));
-            for address in &gateway.addresses {
-                let address = SocketAddr::new(*address, section.port);
+            let mut section = Some(section(
+                gateway,
+                number,
+                std::mem::take(&mut attachments[place][number]),
+            ));
+            let port = gateway.listeners[number].spec.port.value.number();
+            for (bound, address) in gateway.addresses.iter().enumerate() {
+                let address = SocketAddr::new(*address, port);
                 let listener = listeners.entry(address).or_insert_with(|| Listener {
                     key: ListenerKey { address },
                     sections: Vec::new(),
@@ -35,7 +40,11 @@ pub(crate) fn write(
                 if listener.client_ip != client_ip {
                     report_client_ip(gateway, number, address, reporter);
                 }
-                listener.sections.push(section.clone());
+                // Most Gateways have one address, and ten thousand routes are not copied for it.
+                let is_last = bound + 1 == gateway.addresses.len();
+                listener
+                    .sections
+                    .extend(if is_last { section.take() } else { section.clone() });
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Rules: matches, filters and destinations of an HTTPRoute's rule, before any policy.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use weir_model::{
@@ -77,17 +76,10 @@ impl<'a> RuleWriter<'_, 'a> {
                 written.refused.push(place);
                 continue;
             }
-            self.key.clear();
-            // Writing to a String cannot fail.
-            let _ = write!(
-                self.key,
-                "httproute/{}/{}/rule/{place}",
-                route.namespace(),
-                route.name()
-            );
+            let key = self.key(route, place);
             written.places.push(place);
             written.rules.push(Rule {
-                key: self.key.as_str().into(),
+                key,
                 name: rule.name.as_ref().map(|name| name.value.clone()),
                 matches: rule.matches.iter().map(write_match).collect(),
                 filters,
@@ -97,6 +89,21 @@ impl<'a> RuleWriter<'_, 'a> {
             });
         }
         written
+    }
+
+    /// Envoy Gateway's name for the rule's cluster.
+    fn key(&mut self, route: Object<'_, HttpRoute>, place: usize) -> Arc<str> {
+        let key = &mut self.key;
+        key.clear();
+        for part in ["httproute/", route.namespace(), "/", route.name(), "/rule/"] {
+            key.push_str(part);
+        }
+        // Formatting is slow, and most routes have few rules.
+        match u8::try_from(place) {
+            Ok(digit @ 0..=9) => key.push(char::from(b'0' + digit)),
+            _ => key.push_str(&place.to_string()),
+        }
+        key.as_str().into()
     }
 
     fn action(&mut self, draft: &Draft<'a>, written: &mut WrittenRules) -> (Vec<Filter>, Action) {
@@ -133,7 +140,7 @@ impl<'a> RuleWriter<'_, 'a> {
         draft: &Draft<'a>,
         written: &mut WrittenRules,
     ) -> (Vec<Filter>, Option<Redirect>, bool) {
-        let mut filters = Vec::new();
+        let mut filters = Vec::with_capacity(draft.rule.filters.len());
         let mut redirect = None;
         let mut refused = false;
         for filter in &draft.rule.filters {
@@ -309,7 +316,7 @@ impl<'a> RuleWriter<'_, 'a> {
         weights: u64,
         written: &mut WrittenRules,
     ) -> (Vec<Filter>, Target) {
-        let mut filters = Vec::new();
+        let mut filters = Vec::with_capacity(reference.filters.len());
         for filter in &reference.filters {
             let (what, help) = match filter::write(&filter.value) {
                 FilterOutcome::Filter(filter) => {
