@@ -129,6 +129,8 @@ fn hash(space: u32, key: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -170,5 +172,23 @@ mod tests {
                 .all(|(key, at)| table.find(0, key) == Some(at))
         );
         assert_eq!(table.find(0, &absent), None);
+    }
+
+    #[test]
+    fn keys_of_one_tag_are_not_confused() {
+        let mut seen = BTreeMap::new();
+        let mut keys = (0_u32..).map(|number| number.to_string());
+        let (left, right) = keys
+            .find_map(|key| {
+                // Two keys make four buckets.
+                let hash = hash(0, &key);
+                seen.insert((tag(hash), hash & 3), key.clone())
+                    .map(|other| (other, key))
+            })
+            .expect("an endless supply");
+        let table = KeyTable::build(vec![(0, &left, 1), (0, "another", 2)]);
+        assert_eq!((table.find(0, &left), table.find(0, &right)), (Some(1), None));
+        let table = KeyTable::build(vec![(0, &left, 1), (0, &right, 2)]);
+        assert_eq!((table.find(0, &left), table.find(0, &right)), (Some(1), Some(2)));
     }
 }
