@@ -75,6 +75,10 @@ const OBJECTS: &[Code] = &[
     ),
     is("W0107", "An EndpointSlice belongs to no Service."),
     is(
+        "W0108",
+        "A filter changes a header that weir alone writes; the entry is ignored.",
+    ),
+    is(
         "E0108",
         "A regular expression is not valid or needs too much memory.",
     ),

@@ -25,6 +25,24 @@ pub(super) fn is_token(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
+/// A path of an URI: `pchar` and `/` (RFC 3986 3.3).
+pub(super) fn is_path(path: &str) -> bool {
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let valid = match byte {
+            b'%' => {
+                bytes.next().is_some_and(|b| b.is_ascii_hexdigit())
+                    && bytes.next().is_some_and(|b| b.is_ascii_hexdigit())
+            }
+            _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte),
+        };
+        if !valid {
+            return false;
+        }
+    }
+    true
+}
+
 /// A field value that can be sent: visible characters, spaces and tabs inside, bytes over 0x7f (RFC 9110 5.5).
 pub(super) fn is_field_value(text: &str) -> bool {
     let edge = |byte: Option<&u8>| !matches!(byte, Some(b' ' | b'\t'));

@@ -168,6 +168,35 @@ fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<HttpFilter> {
     }
 }
 
+/// Headers that frame or route a message: weir alone writes them, so that configuration cannot make two servers
+/// disagree about where a message ends (RFC 9112 11.2) or whom it is for.
+const GUARDED: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Reads the name of a header that a filter changes; `None` for a guarded one, with a warning.
+fn changed_name(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<Arc<str>>> {
+    let name = header_name(decoder, field)?;
+    if GUARDED.contains(&&*name.value) {
+        let message = format!("a filter cannot change the header \"{}\"", name.value);
+        let finding = Finding::new("W0108", name.span, message).label("the entry is ignored");
+        decoder.report(match &*name.value {
+            "host" => finding.help("use the filter URLRewrite with a \"hostname\""),
+            _ => finding.help("weir itself says where a message ends and what its connection does"),
+        });
+        return None;
+    }
+    Some(name)
+}
+
 fn header_change(decoder: &mut Decoder, field: Field<'_>) -> Option<HeaderChange> {
     let fields = decoder.fields(field, &["set", "add", "remove"])?;
     let mark = decoder.mark();
@@ -176,7 +205,7 @@ fn header_change(decoder: &mut Decoder, field: Field<'_>) -> Option<HeaderChange
     let mut remove: Vec<Arc<str>> = Vec::new();
     if let Some(field) = fields.optional("remove") {
         for item in decoder.items(field, 16) {
-            remove.extend(header_name(decoder, item).map(|name| name.value));
+            remove.extend(changed_name(decoder, item).map(|name| name.value));
         }
     }
     (!decoder.failed_since(mark)).then_some(HeaderChange { set, add, remove })
@@ -191,7 +220,7 @@ fn header_values(decoder: &mut Decoder, field: Option<Field<'_>>) -> Vec<(Arc<st
         };
         let name = fields
             .required(decoder, "name")
-            .and_then(|field| header_name(decoder, field));
+            .and_then(|field| changed_name(decoder, field));
         let value = fields
             .required(decoder, "value")
             .and_then(|field| decoder.text(field));
@@ -308,12 +337,9 @@ fn path_rewrite(decoder: &mut Decoder, field: Field<'_>) -> Option<PathRewrite> 
         return None;
     };
     let path = decoder.text(value)?;
-    let clean = path
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !b"?#\\".contains(&byte));
-    if path.len() > 1024 || !clean || !(path.is_empty() || path.starts_with('/')) {
+    if path.len() > 1024 || !format::is_path(&path) || !(path.is_empty() || path.starts_with('/')) {
         let message = format!("\"{}\" is not a path", path.value);
-        let help = "start with \"/\", use no spaces, \"?\" or \"#\", at most 1024 characters";
+        let help = "start with \"/\", write what no path has (spaces, \"?\", \"#\") percent-encoded, at most 1024 characters";
         decoder.report(Finding::new("E0103", path.span, message).help(help));
         return None;
     }

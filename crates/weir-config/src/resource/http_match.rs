@@ -114,12 +114,13 @@ fn path(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<PathMatch>> {
         decoder.report(finding);
         return None;
     }
+    let path = normalised(decoder, &value)?;
     let path = match kind {
-        PathType::Exact => PathMatch::Exact(value.value),
+        PathType::Exact => PathMatch::Exact(path),
         // A trailing slash means nothing to a prefix (Gateway API `PathPrefix`).
-        PathType::Prefix | PathType::Regex => match value.strip_suffix('/') {
+        PathType::Prefix | PathType::Regex => match path.strip_suffix('/') {
             Some(prefix) => PathMatch::Prefix(prefix.into()),
-            None => PathMatch::Prefix(value.value),
+            None => PathMatch::Prefix(path),
         },
     };
     Some(Spanned::new(path, value.span))
@@ -136,7 +137,7 @@ fn path_finding(value: &Spanned<Arc<str>>) -> Option<Finding> {
         let help = "requests are matched by their normalised path, which never holds it";
         return Some(finding(format!("the path \"{}\" holds \"{part}\"", value.value)).help(help));
     }
-    if !is_path(value) {
+    if !format::is_path(value) {
         let help = "write other characters percent-encoded, or use the type RegularExpression";
         return Some(
             finding(format!(
@@ -149,22 +150,21 @@ fn path_finding(value: &Spanned<Arc<str>>) -> Option<Finding> {
     None
 }
 
-/// `pchar` and `/` (RFC 3986 3.3).
-fn is_path(path: &str) -> bool {
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        let valid = match byte {
-            b'%' => {
-                bytes.next().is_some_and(|b| b.is_ascii_hexdigit())
-                    && bytes.next().is_some_and(|b| b.is_ascii_hexdigit())
-            }
-            _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte),
-        };
-        if !valid {
-            return false;
+/// The path as requests have it when they are matched: `%c3` is `%C3`, `%41` is `A` (RFC 3986 6.2.2).
+fn normalised(decoder: &mut Decoder, value: &Spanned<Arc<str>>) -> Option<Arc<str>> {
+    match weir_wire::path::normalise(value.as_bytes()) {
+        Ok(normal) if *normal.path == *value.value => Some(value.value.clone()),
+        Ok(normal) => Some(Arc::from(normal.path)),
+        Err(_) => {
+            let message = format!(
+                "the path \"{}\" never matches: requests for it are refused",
+                value.value
+            );
+            let help = "leave out %00, %2F, %5C and dot segments";
+            decoder.report(Finding::new("E0103", value.span, message).help(help));
+            None
         }
     }
-    true
 }
 
 /// Reads `headers`: names in lower case, the first of equal names counts.

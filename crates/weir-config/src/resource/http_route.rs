@@ -192,6 +192,29 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_normalised_as_those_of_requests_are() {
+        for (path, expected) in [
+            ("/m%c3%bcller", Some("/m%C3%BCller")),
+            ("/%41%7e", Some("/A~")),
+            ("/a%20b", Some("/a%20b")),
+            ("/a%5cb", None),
+            ("/a%00", None),
+            ("/%2e%2e/a", None),
+        ] {
+            let route = route(&format!(
+                "{{rules: [{{matches: [{{path: {{type: Exact, value: '{path}'}}}}]}}]}}"
+            ));
+            let rule = route.expect(path).rules[0].clone();
+            let found = rule.matches.first().map(|found| found.path.value.clone());
+            assert_eq!(
+                found,
+                expected.map(|path| PathMatch::Exact(path.into())),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
     fn prefixes_lose_their_trailing_slash_and_header_names_their_case() {
         let route = route(
             "{rules: [{matches: [{path: {value: /a/}, headers: [{name: X-Y, value: Z}], method: GET}, {path: {type: Exact, value: /a/}}]}]}",
