@@ -75,10 +75,6 @@ const OBJECTS: &[Code] = &[
     ),
     is("W0107", "An EndpointSlice belongs to no Service."),
     is(
-        "W0108",
-        "A filter changes a header that weir alone writes; the entry is ignored.",
-    ),
-    is(
         "E0108",
         "A regular expression is not valid or needs too much memory.",
     ),
@@ -92,6 +88,10 @@ const OBJECTS: &[Code] = &[
     ),
     is("W0111", "A kind is known but not served yet."),
     is("N0112", "An object is of a kind that weir has no use for."),
+    is(
+        "W0113",
+        "A filter changes a header that weir alone writes; the entry is ignored.",
+    ),
 ];
 
 const TRANSLATION: &[Code] = &[

@@ -187,7 +187,7 @@ fn changed_name(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<Arc<s
     let name = header_name(decoder, field)?;
     if GUARDED.contains(&&*name.value) {
         let message = format!("a filter cannot change the header \"{}\"", name.value);
-        let finding = Finding::new("W0108", name.span, message).label("the entry is ignored");
+        let finding = Finding::new("W0113", name.span, message).label("the entry is ignored");
         decoder.report(match &*name.value {
             "host" => finding.help("use the filter URLRewrite with a \"hostname\""),
             _ => finding.help("weir itself says where a message ends and what its connection does"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use weir_model::limits;
 
+use super::mapping::{Key, OpenMapping};
 use super::{Entry, Finding, Node, Scalar, ScalarStyle, Span, Value};
 
 /// Nodes of one document, aliases expanded.
@@ -17,8 +18,6 @@ const ALIAS_NODES_MAX: usize = 100_000;
 const FINDINGS_MAX: usize = 1000;
 /// Different keys that are kept shared between documents.
 const SHARED_KEYS_MAX: usize = 4096;
-/// Mappings up to this many entries are searched for duplicate keys without a hash set.
-const SMALL_MAPPING: usize = 16;
 
 /// The document cannot be read on; the reason has been added to the findings.
 pub(super) struct Stop;
@@ -46,23 +45,6 @@ struct Open {
 enum OpenKind {
     Sequence(Vec<Node>),
     Mapping(OpenMapping),
-}
-
-#[derive(Default)]
-struct OpenMapping {
-    entries: Vec<Entry>,
-    /// The key whose value comes next; `None` means that a key comes next.
-    key: Option<Key>,
-    /// Keys seen, once there are more than [`SMALL_MAPPING`].
-    seen: HashSet<Arc<str>>,
-    merges: Vec<Node>,
-}
-
-enum Key {
-    Named(Arc<str>, Span),
-    Merge,
-    /// A key that is reported and left out together with its value.
-    Dropped,
 }
 
 struct Anchored {
@@ -341,30 +323,6 @@ impl<'p> Builder<'p> {
             return self.stop(Finding::new("E0004", span, message).help("write the values out"));
         }
         Ok(())
-    }
-}
-
-impl OpenMapping {
-    fn has(&self, key: &Arc<str>) -> bool {
-        if self.seen.is_empty() {
-            self.entries.iter().any(|entry| entry.key == *key)
-        } else {
-            self.seen.contains(key)
-        }
-    }
-
-    fn push(&mut self, entry: Entry) {
-        if !self.seen.is_empty() {
-            self.seen.insert(entry.key.clone());
-        } else if self.entries.len() == SMALL_MAPPING {
-            self.seen = self
-                .entries
-                .iter()
-                .map(|entry| entry.key.clone())
-                .chain([entry.key.clone()])
-                .collect();
-        }
-        self.entries.push(entry);
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod builder;
 mod finding;
+mod mapping;
 mod node;
 mod parse;
 mod split;
