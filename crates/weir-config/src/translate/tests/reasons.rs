@@ -2,8 +2,9 @@
 
 use weir_model::{Action, Severity, Target};
 
-use super::{BASE, route, status, translated, words};
+use super::{BASE, route, set, status, translated, words};
 use crate::status;
+use crate::translate::{ENVOY_GATEWAY_CONTROLLER_NAME, Options, translate};
 
 /// What the first rule does: `service/default/web/80*1` per destination, or the answer.
 fn outcome(rules: &str, more: &str) -> (String, String) {
@@ -273,6 +274,38 @@ fn ga02_conditions_carry_the_generation_and_the_shape_of_the_api() {
         conditions(parent)[1],
         ("ResolvedRefs".into(), "True".into(), 5.into())
     );
+}
+
+#[test]
+fn ga02_a_cluster_is_stricter_than_files() {
+    let backend = "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: Backend, metadata: {name: app}, spec: {endpoints: [{ip: {address: 127.0.0.1, port: 1}}]}}";
+    let class = "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: weir}, spec: {controllerName: weir.dev/gateway-controller}}";
+    let envoy = class.replace("weir.dev/gateway-controller", ENVOY_GATEWAY_CONTROLLER_NAME);
+    let route = route(
+        "{backendRefs: [{name: web, port: 80}, {group: gateway.envoyproxy.io, kind: Backend, name: app}]}",
+    );
+    for (class, options, listeners, codes) in [
+        ("", Options::files(), 1, &["N0201"][..]),
+        (class, Options::files(), 1, &[]),
+        (&envoy, Options::files(), 1, &[]),
+        // Nobody else's Gateways, and no endpoint on weir's own host.
+        ("", Options::cluster(), 0, &["E0203", "E0234"]),
+        (&envoy, Options::cluster(), 0, &["N0202", "E0234"]),
+        (
+            class,
+            Options::cluster(),
+            1,
+            &["W0230", "E0234", "E0228", "E0234"],
+        ),
+    ] {
+        let translation = translate(&set(&[BASE, &route, backend, class]), &options);
+        let found: Vec<&str> = translation.problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(
+            (translation.config.listeners.len(), &*found),
+            (listeners, codes),
+            "{class} {options:?}"
+        );
+    }
 }
 
 #[test]
