@@ -7,14 +7,16 @@ use weir_model::{HostPattern, Listener, PathMatch, Route, RouteId};
 
 use crate::condition::{Conditions, PatternCache};
 use crate::host::HostIndex;
+use crate::layout::{Candidate, Group, HostTable, Layout, Node, PathPattern};
+use crate::pattern::Pattern;
 use crate::precedence::{ConditionRank, MatchRank, PathKind, PathRank, route_order};
-use crate::router::{Candidate, Group, HostTable, Node, PathPattern, Range, Router};
+use crate::range::Range;
+use crate::request::Hit;
 use crate::split::SplitBuilder;
 use crate::trie::{NONE, TrieBuilder};
-use crate::{Hit, Pattern};
 
 /// Compiles the routes attached to a listener.
-pub(crate) fn build(listener: &Listener, routes: &[Arc<Route>]) -> Router {
+pub(crate) fn build(listener: &Listener, routes: &[Arc<Route>]) -> Layout {
     let (groups, group_of_section) = group_sections(listener);
     let (mut tables, attached) = lay_out_tables(listener, &group_of_section, routes.len());
     let sections = HostIndex::build(1, groups.iter().zip(0..).map(|(group, at)| (0, &group.host, at)));
@@ -31,11 +33,16 @@ pub(crate) fn build(listener: &Listener, routes: &[Arc<Route>]) -> Router {
     let (mut nodes, path_patterns) = lay_out_nodes(&drafts, &compiled, trie.parents());
     let candidates: Vec<Candidate> = drafts.iter().map(|draft| compiled.candidate(draft)).collect();
     let mut splits = SplitBuilder::default();
+    let conditions_of = |at: u32| {
+        compiled
+            .conditions
+            .get(candidates[at as usize].conditions as usize)
+    };
     for node in &mut nodes {
-        node.exact_split = splits.split(node.exact, &candidates, &compiled.conditions);
-        node.prefix_split = splits.split(node.prefix, &candidates, &compiled.conditions);
+        node.exact_split = splits.split(node.exact, conditions_of);
+        node.prefix_split = splits.split(node.prefix, conditions_of);
     }
-    Router {
+    Layout {
         sections,
         groups: groups.into(),
         hosts,

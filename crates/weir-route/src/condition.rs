@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use weir_model::{Match, ValueMatch};
 
+use crate::pattern::Pattern;
 use crate::precedence::{effective_headers, effective_query};
-use crate::{Pattern, Refusal, RequestParts, query};
+use crate::query;
+use crate::request::RequestParts;
+use crate::verdict::Refusal;
 
 /// Conditions on method, headers and query parameters. All must hold.
 #[derive(Debug)]

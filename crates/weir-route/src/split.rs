@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::condition::{Conditions, ValueTest};
-use crate::router::{Candidate, Range};
+use crate::query;
+use crate::range::Range;
+use crate::request::RequestParts;
 use crate::table::KeyTable;
 use crate::trie::NONE;
-use crate::{RequestParts, query};
 
 /// Lists up to this length are searched one by one.
 const LIST_SEARCHED: usize = 8;
@@ -58,12 +59,12 @@ pub(crate) struct SplitBuilder {
 }
 
 impl SplitBuilder {
-    /// Splits the list `list` of `candidates` when that pays; the index of the split, or [`NONE`].
-    pub(crate) fn split(&mut self, list: Range, candidates: &[Candidate], conditions: &[Conditions]) -> u32 {
+    /// Splits the candidates of `list` when that pays; `of` tells the conditions of each. The index of the split,
+    /// or [`NONE`].
+    pub(crate) fn split<'c>(&mut self, list: Range, of: impl Fn(u32) -> Option<&'c Conditions>) -> u32 {
         if list.indexes().len() <= LIST_SEARCHED {
             return NONE;
         }
-        let of = |at: u32| conditions.get(candidates[at as usize].conditions as usize);
         let exact = |at: u32| exact_values(of(at));
         let mut known: BTreeMap<Axis, BTreeSet<&str>> = BTreeMap::new();
         for (axis, value) in (list.start..list.end).flat_map(exact) {

@@ -218,3 +218,17 @@ fn bx11_the_nearest_twenty_are_shown() {
         Verdict::Refused(vec![Refusal::Method])
     );
 }
+
+/// What stands just before and just after the chosen match is shown, each match under a host once.
+#[test]
+fn bx11_neighbours_of_the_chosen_match_are_shown() {
+    let mut texts = vec!["/ POST:"; 40];
+    texts.extend(["/"; 41]);
+    let routes = [route("only", None, vec![matches(&texts)])];
+    let twice = section("*", &[(0, &["a.com", "a.com"]), (0, &["a.com"])]);
+    let told = explain(&listener(vec![twice]), &routes, &Request::new("a.com/"));
+    assert_eq!((told.candidates.len(), told.omitted), (20, 81 - 20));
+    let shown: Vec<u32> = told.candidates.iter().map(|one| one.at.match_index).collect();
+    assert_eq!(shown, (30..50).collect::<Vec<_>>());
+    assert_eq!(told.candidates[10].verdict, Verdict::Chosen);
+}
