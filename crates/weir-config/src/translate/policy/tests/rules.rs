@@ -180,7 +180,7 @@ fn eo06_override_sources_are_one_to_ten_and_each_names_a_header() {
         &from("[{}]"),
         &["E0102 1:67 an entry of extractFrom has no \"header\""],
     );
-    let eleven = vec!["{header: a}"; 11].join(", ");
+    let eleven = ["{header: a}"; 11].join(", ");
     let (found, findings) = judge(
         "BackendTrafficPolicy",
         &format!("loadBalancer: {}", from(&format!("[{eleven}]"))),
