@@ -7,7 +7,7 @@ use weir_model::{Cors, HostPattern, OriginPattern, Port};
 
 use super::decode::{Decoder, Field, Fields};
 use super::format;
-use super::http_filter::header_name;
+use super::http_header::header_name;
 use crate::yaml::{Finding, Spanned};
 
 /// `maxAge` when none is written (Gateway API `HTTPCORSFilter`).

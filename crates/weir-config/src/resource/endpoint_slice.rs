@@ -204,6 +204,7 @@ fn slice_endpoint(decoder: &mut Decoder, item: Field<'_>, kind: AddressType) -> 
         }
         return None;
     }
+    let mark = decoder.mark();
     let conditions = fields.optional("conditions");
     let conditions = conditions.and_then(|field| decoder.fields(field, &["ready", "serving", "terminating"]));
     let mut condition = |name| {
@@ -213,6 +214,10 @@ fn slice_endpoint(decoder: &mut Decoder, item: Field<'_>, kind: AddressType) -> 
             .map(|found| found.value)
     };
     let (ready, serving, terminating) = (condition("ready"), condition("serving"), condition("terminating"));
+    if decoder.failed_since(mark) {
+        // It may be meant to be out of service.
+        return None;
+    }
     let zone = fields.optional("zone").and_then(|field| decoder.text(field));
     let zone = zone.map_or_else(|| words::shared(""), |zone| zone.value);
     let name = endpoint_name(decoder, &fields);

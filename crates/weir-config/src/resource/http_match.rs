@@ -7,7 +7,7 @@ use regex::RegexBuilder;
 use weir_model::{HeaderMatch, PathMatch, QueryMatch, ValueMatch, limits};
 
 use super::decode::{Decoder, Field, Fields, portability};
-use super::http_filter::header_name;
+use super::http_header::header_name;
 use super::{format, words};
 use crate::yaml::{Finding, Span, Spanned};
 

@@ -12,6 +12,7 @@ mod gateway;
 mod gateway_class;
 mod hostname;
 mod http_filter;
+mod http_header;
 mod http_match;
 mod http_route;
 mod http_rule;

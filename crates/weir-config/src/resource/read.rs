@@ -140,6 +140,23 @@ impl Opened<'_> {
 
 fn open<'n>(decoder: &mut Decoder, root: &'n Node) -> Option<Opened<'n>> {
     let fields = decoder.any_fields(Field::new("the document", root))?;
+    if fields
+        .optional("apiVersion")
+        .or(fields.optional("kind"))
+        .is_none()
+    {
+        let finding = Finding::new(
+            "E0102",
+            root.span,
+            "the document has neither \"apiVersion\" nor \"kind\"",
+        );
+        decoder.report(
+            finding
+                .label("not an object")
+                .help("every document is one object, such as an HTTPRoute"),
+        );
+        return None;
+    }
     let api_version = fields
         .required(decoder, "apiVersion")
         .and_then(|field| decoder.nonempty(field));
@@ -302,5 +319,75 @@ fn body(
         Served::TrafficPolicy => policy::decode_backend(decoder, spec).map(Body::TrafficPolicy),
         Served::ClientTrafficPolicy => policy::decode_client(decoder, spec).map(Body::ClientTrafficPolicy),
         Served::Namespace | Served::EndpointSlice | Served::Endpoints => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::report::{self, SourceTexts, TextOptions};
+    use crate::resource::ResourceSet;
+
+    /// Pieces that documents are made of, wrong ones too.
+    const PIECES: [&str; 40] = [
+        "apiVersion: gateway.networking.k8s.io/v1\n",
+        "apiVersion: v1\n",
+        "kind: HTTPRoute\n",
+        "kind: Gateway\n",
+        "kind: Service\n",
+        "kind: List\nitems:\n",
+        "metadata: {name: a}\n",
+        "spec:\n",
+        "  rules:\n",
+        "  listeners:\n",
+        "  ports: [{port: 80}]\n",
+        "  - matches: [{path: {value: /}}]\n",
+        "    backendRefs: [{name: a, port: 80}]\n",
+        "    filters:\n",
+        "    - type: RequestRedirect\n",
+        "  - {name: http, port: 80, protocol: HTTP}\n",
+        "---\n",
+        "...\n",
+        "- ",
+        "  ",
+        "\n",
+        "\t",
+        ": ",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\"",
+        "'",
+        "|\n",
+        "&a ",
+        "*a ",
+        "<<: ",
+        "!t ",
+        "# c\n",
+        "%YAML 1.2\n",
+        "ünï",
+        "null",
+        "\r\n",
+        "1",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn whatever_is_written_is_read_and_every_problem_has_a_place(
+            pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40)
+        ) {
+            let text = pieces.concat();
+            let lines = u32::try_from(text.split('\n').count()).expect("few lines");
+            let set = ResourceSet::from_texts([("p.yaml", &*text)]);
+            for problem in &set.problems {
+                prop_assert!((1..=lines).contains(&problem.origin.line), "{problem:?} in {text:?}");
+            }
+            let mut sources = SourceTexts::new(|_| Some(text.clone()));
+            report::text(&set.problems, &mut sources, TextOptions::default());
+        }
     }
 }
