@@ -1,8 +1,11 @@
 //! The binary as a command that ends by itself.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use super::PATIENCE;
 
 /// What a command left.
 #[derive(Debug)]
@@ -47,10 +50,30 @@ fn finish(command: &mut Command, input: &str) -> Finished {
         .expect("the binary starts");
     // A command that does not read its input closes it.
     let _unread = child.stdin.take().expect("piped").write_all(input.as_bytes());
-    let output = child.wait_with_output().expect("the binary ends");
-    Finished {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
-        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    let stdout = read_all(child.stdout.take().expect("piped"));
+    let stderr = read_all(child.stderr.take().expect("piped"));
+    let outputs = [stdout, stderr].map(|output| output.recv_timeout(PATIENCE));
+    if outputs.iter().any(Result::is_err) {
+        child.kill().expect("a child");
+        panic!("the command does not end: {command:?}");
     }
+    let [stdout, stderr] = outputs.map(|output| String::from_utf8(output.expect("checked")).expect("UTF-8"));
+    // Its outputs have ended, so it has or is about to.
+    Finished {
+        code: child.wait().expect("a child").code(),
+        stdout,
+        stderr,
+    }
+}
+
+/// Everything until the other end closes.
+fn read_all(mut from: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).expect("a pipe");
+        // Nobody waits any more when the test has failed.
+        let _late = sender.send(bytes);
+    });
+    receiver
 }
