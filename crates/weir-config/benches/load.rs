@@ -117,7 +117,7 @@ fn reload(files: usize, bytes: usize) {
     let mut source = FileSource::new(vec![folder.clone()]);
     source.load();
     best(&format!("load {files} files, unchanged"), bytes, || {
-        assert!(source.load().change.is_nothing())
+        assert!(source.load().change.is_nothing());
     });
     let mut least = Duration::MAX;
     for weight in 0..7 {
