@@ -56,7 +56,10 @@ pub struct LeastRequest {
 
 impl Default for LeastRequest {
     fn default() -> Self {
-        Self { choices: Choices::Sample(2), bias_milli: 1000 }
+        Self {
+            choices: Choices::Sample(2),
+            bias_milli: 1000,
+        }
     }
 }
 
@@ -87,8 +90,13 @@ pub struct TableSize(u32);
 impl TableSize {
     /// `None` when the value is out of range or not a prime.
     pub fn new(value: u64) -> Option<Self> {
-        let value = u32::try_from(value).ok().filter(|value| *value <= limits::MAGLEV_TABLE_MAX)?;
-        let prime = value >= 2 && (2..).take_while(|divisor| divisor * divisor <= value).all(|d| value % d != 0);
+        let value = u32::try_from(value)
+            .ok()
+            .filter(|value| *value <= limits::MAGLEV_TABLE_MAX)?;
+        let prime = value >= 2
+            && (2..)
+                .take_while(|divisor| divisor * divisor <= value)
+                .all(|d| value % d != 0);
         prime.then_some(Self(value))
     }
 

@@ -47,7 +47,11 @@ impl HostPattern {
                 pattern.matches(name).then(|| Self::Exact(name.clone()))
             }
             (Self::Suffix(left), Self::Suffix(right)) => {
-                let (short, long) = if left.len() <= right.len() { (left, right) } else { (right, left) };
+                let (short, long) = if left.len() <= right.len() {
+                    (left, right)
+                } else {
+                    (right, left)
+                };
                 let covered = short == long || Self::Suffix(short.clone()).matches(long);
                 covered.then(|| Self::Suffix(long.clone()))
             }
@@ -90,7 +94,11 @@ mod tests {
             ("WWW.Example.com.", "www.example.com", true),
             ("*", "", true),
         ] {
-            assert_eq!(HostPattern::parse(pattern).matches(host), covered, "{pattern} {host}");
+            assert_eq!(
+                HostPattern::parse(pattern).matches(host),
+                covered,
+                "{pattern} {host}"
+            );
         }
     }
 
@@ -106,8 +114,14 @@ mod tests {
             ("x.com", "y.com", None),
         ] {
             let expected = both.map(HostPattern::parse);
-            assert_eq!(HostPattern::parse(left).intersect(&HostPattern::parse(right)), expected);
-            assert_eq!(HostPattern::parse(right).intersect(&HostPattern::parse(left)), expected);
+            assert_eq!(
+                HostPattern::parse(left).intersect(&HostPattern::parse(right)),
+                expected
+            );
+            assert_eq!(
+                HostPattern::parse(right).intersect(&HostPattern::parse(left)),
+                expected
+            );
         }
     }
 }

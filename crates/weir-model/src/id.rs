@@ -25,7 +25,11 @@ pub struct ObjectName {
 impl ObjectName {
     /// A name from its three parts; pass an empty namespace for a cluster-scoped kind.
     pub fn new(kind: impl Into<Arc<str>>, namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
-        Self { kind: kind.into(), namespace: namespace.into(), name: name.into() }
+        Self {
+            kind: kind.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 }
 

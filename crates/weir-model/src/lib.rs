@@ -30,7 +30,7 @@ pub use listener::{Attachment, ClientIp, Listener, ListenerKey, Section};
 pub use origin::Origin;
 pub use problem::{Problem, Severity};
 pub use route::{
-    Action, Destination, FixedAnswer, Forward, HeaderMatch, Match, PathMatch, QueryMatch, Route, Rule, Target,
-    Timeouts, ValueMatch,
+    Action, Destination, FixedAnswer, Forward, HeaderMatch, Match, PathMatch, QueryMatch, Route, Rule,
+    Target, Timeouts, ValueMatch,
 };
 pub use unit::{Cidr, Fraction, Port, Weight};

@@ -21,7 +21,11 @@ pub struct Origin {
 impl Origin {
     /// A place in a file.
     pub fn new(file: Arc<str>, line: u32, column: u32) -> Self {
-        Self { file: Some(file), line, column }
+        Self {
+            file: Some(file),
+            line,
+            column,
+        }
     }
 }
 

@@ -33,7 +33,10 @@ impl Weight {
 
     /// `None` above [`limits::WEIGHT_MAX`].
     pub fn new(value: u64) -> Option<Self> {
-        u32::try_from(value).ok().filter(|value| *value <= limits::WEIGHT_MAX).map(Self)
+        u32::try_from(value)
+            .ok()
+            .filter(|value| *value <= limits::WEIGHT_MAX)
+            .map(Self)
     }
 
     /// The number.
@@ -51,11 +54,17 @@ pub struct Fraction {
 
 impl Fraction {
     /// Everything.
-    pub const ALL: Self = Self { numerator: 1, denominator: 1 };
+    pub const ALL: Self = Self {
+        numerator: 1,
+        denominator: 1,
+    };
 
     /// `None` when the denominator is 0 or smaller than the numerator.
     pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
-        (denominator > 0 && numerator <= denominator).then_some(Self { numerator, denominator })
+        (denominator > 0 && numerator <= denominator).then_some(Self {
+            numerator,
+            denominator,
+        })
     }
 
     /// Whether a uniformly drawn 64-bit number falls inside this part.
@@ -81,7 +90,10 @@ impl Cidr {
     /// `None` when the prefix length exceeds the family's width. Host bits are cleared.
     pub fn new(address: IpAddr, prefix_length: u8) -> Option<Self> {
         let width = if address.is_ipv4() { 32 } else { 128 };
-        (prefix_length <= width).then(|| Self { network: mask(address, prefix_length), prefix_length })
+        (prefix_length <= width).then(|| Self {
+            network: mask(address, prefix_length),
+            prefix_length,
+        })
     }
 
     /// Reads `ADDRESS/LENGTH`, or a bare address as its own prefix.
@@ -106,11 +118,15 @@ impl Cidr {
 fn mask(address: IpAddr, prefix_length: u8) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
-            let bits = u32::MAX.checked_shl(32 - u32::from(prefix_length.min(32))).unwrap_or(0);
+            let bits = u32::MAX
+                .checked_shl(32 - u32::from(prefix_length.min(32)))
+                .unwrap_or(0);
             IpAddr::V4((v4.to_bits() & bits).into())
         }
         IpAddr::V6(v6) => {
-            let bits = u128::MAX.checked_shl(128 - u32::from(prefix_length.min(128))).unwrap_or(0);
+            let bits = u128::MAX
+                .checked_shl(128 - u32::from(prefix_length.min(128)))
+                .unwrap_or(0);
             IpAddr::V6((v6.to_bits() & bits).into())
         }
     }
@@ -133,7 +149,11 @@ mod tests {
             ("fd00::/8", "fd12::1", true),
         ] {
             let parsed = Cidr::parse(cidr).expect(cidr);
-            assert_eq!(parsed.contains(address.parse().expect(address)), inside, "{cidr} {address}");
+            assert_eq!(
+                parsed.contains(address.parse().expect(address)),
+                inside,
+                "{cidr} {address}"
+            );
         }
         assert_eq!(Cidr::parse("10.0.0.0/33"), None);
         assert_eq!(Cidr::parse("ten/8"), None);

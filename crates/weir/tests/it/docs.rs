@@ -47,18 +47,35 @@ fn the_readme_shows_what_the_commands_print() {
     let folder = folder.path();
     let wrote = weir_in(folder, &["demo", "--write", "shop"]);
     let readme = documentation("README.md");
-    let shown: Vec<&str> = blocks(&readme, "text").into_iter().map(|(_, block)| block).collect();
+    let shown: Vec<&str> = blocks(&readme, "text")
+        .into_iter()
+        .map(|(_, block)| block)
+        .collect();
     assert_eq!(wrote.stdout, shown[0], "demo --write");
 
-    let explain = ["-c", "shop", "explain", "GET", "http://www.example.com:8080/header", "-H", "FooBar: 1.2.3.4"];
+    let explain = [
+        "-c",
+        "shop",
+        "explain",
+        "GET",
+        "http://www.example.com:8080/header",
+        "-H",
+        "FooBar: 1.2.3.4",
+    ];
     let explained = weir_in(folder, &explain);
     let (_, expected) = shown[2].split_once('\n').expect("the command line comes first");
     assert_eq!(explained.stdout, expected, "explain");
 
     let file = folder.join("shop/weir.yaml");
     let text = std::fs::read_to_string(&file).expect("written");
-    let (before, after) = text.split_once("backendRefs:\n        - name: backend\n").expect("a backendRef");
-    std::fs::write(&file, format!("{before}backendRefs:\n        - name: backnd\n{after}")).expect("writable");
+    let (before, after) = text
+        .split_once("backendRefs:\n        - name: backend\n")
+        .expect("a backendRef");
+    std::fs::write(
+        &file,
+        format!("{before}backendRefs:\n        - name: backnd\n{after}"),
+    )
+    .expect("writable");
     let checked = weir_in(folder, &["check", "shop/weir.yaml"]);
     let (_, expected) = shown[1].split_once('\n').expect("the command line comes first");
     assert_eq!(checked.stdout, expected, "check");
