@@ -10,6 +10,7 @@ mod docs;
 mod echo;
 mod explain;
 mod harness;
+mod hostile;
 mod load_balancing;
 mod proxy;
 mod reload;

@@ -1,0 +1,249 @@
+//! Clients that take their time (reliability row 18, scorecard E1 and E2). The waiting runs side by side.
+
+use std::time::{Duration, Instant};
+
+use super::stage::{End, Raw, Scripted, Then, get, once, site, site_with, statuses};
+
+/// Sends one piece each `pause` until the connection ends; returns when that was, what came, and how.
+fn drip(mut client: Raw, pieces: impl Iterator<Item = String>, pause: Duration) -> (Duration, String, End) {
+    let started = Instant::now();
+    let mut text = String::new();
+    for piece in pieces {
+        client.send(piece);
+        let (more, end) = client.read_for(pause);
+        text += &more;
+        if end != End::Open || started.elapsed() > Duration::from_secs(14) {
+            return (started.elapsed(), text, end);
+        }
+    }
+    let (more, end) = client.read_for(Duration::from_secs(14).saturating_sub(started.elapsed()));
+    (started.elapsed(), text + &more, end)
+}
+
+#[test]
+fn e1_slow_heads_end_after_ten_seconds_and_disturb_nobody() {
+    let backend = Scripted::polite();
+    let gateway = site(&[backend.port()]);
+    let address = gateway.address;
+    let every = Duration::from_millis(500);
+    let fields = || {
+        std::iter::once("GET /slow HTTP/1.1\r\nHost: h\r\n".to_owned())
+            .chain((0..).map(|index| format!("X-{index}: y\r\n")))
+    };
+    let letters = || {
+        "GET /slow-letters-slow-letters-slow-letters HTTP/1.1\r\n"
+            .chars()
+            .map(String::from)
+    };
+    std::thread::scope(|scope| {
+        let slow: Vec<_> = (0..40)
+            .map(|index| {
+                scope.spawn(move || match index % 4 {
+                    // Fields without end.
+                    0 => drip(Raw::connect(address), fields(), every),
+                    // A request line letter by letter.
+                    1 => drip(Raw::connect(address), letters(), every),
+                    // Nothing.
+                    2 => drip(Raw::connect(address), std::iter::empty(), every),
+                    // The same behind a request that was served.
+                    _ => {
+                        let mut client = Raw::connect(address);
+                        client.send(get("/first"));
+                        client.expect("GET /first");
+                        drip(client, fields(), every)
+                    }
+                })
+            })
+            .collect();
+        // Others are served meanwhile.
+        let mut slowest = Duration::ZERO;
+        for _ in 0..100 {
+            let started = Instant::now();
+            let (text, _) = once(
+                address,
+                "GET /other HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+            );
+            assert_eq!(statuses(&text), [200]);
+            slowest = slowest.max(started.elapsed());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+        for (index, client) in slow.into_iter().enumerate() {
+            let (took, text, end) = client.join().expect("a client");
+            assert_eq!(end, End::Closed, "{index}: {text}");
+            let is_in_time = took >= Duration::from_millis(9_400) && took <= Duration::from_millis(12_500);
+            assert!(is_in_time, "{index}: closed after {took:?}: {text}");
+            let expected: &[u16] = if index % 4 == 2 { &[] } else { &[408] };
+            assert_eq!(statuses(&text), expected, "{index}: {text}");
+        }
+    });
+    assert!(!backend.targets().iter().any(|target| target.contains("slow")));
+}
+
+#[test]
+fn e1_slow_bodies_end_after_their_grace() {
+    let backend = Scripted::polite();
+    let gateway = site(&[backend.port()]);
+    let address = gateway.address;
+    let pieces = |head: &str, piece: &str| {
+        let piece = piece.to_owned();
+        std::iter::once(head.to_owned()).chain(std::iter::repeat_with(move || piece.clone()))
+    };
+    let length = "POST /length HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n";
+    let chunked = "POST /chunks HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let every = Duration::from_millis(500);
+    std::thread::scope(|scope| {
+        let bodies = [
+            scope.spawn(move || drip(Raw::connect(address), pieces(length, "x"), every)),
+            scope.spawn(move || drip(Raw::connect(address), pieces(chunked, "1\r\nx\r\n"), every)),
+            scope.spawn(move || drip(Raw::connect(address), std::iter::once(length.to_owned()), every)),
+            // Slow, but not too slow: 800 bytes a second.
+            scope.spawn(move || {
+                let head =
+                    "POST /steady HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 8000\r\n\r\n";
+                drip(
+                    Raw::connect(address),
+                    std::iter::once(head.to_owned()).chain((0..20).map(|_| "x".repeat(400))),
+                    every,
+                )
+            }),
+        ];
+        for (index, body) in bodies.into_iter().enumerate() {
+            let (took, text, end) = body.join().expect("a client");
+            assert_eq!(end, End::Closed, "{index}: {took:?} {text}");
+            if index == 3 {
+                assert_eq!(statuses(&text), [200], "{text}");
+                continue;
+            }
+            assert_eq!(statuses(&text), [408], "{index}: {text}");
+            assert!(
+                took >= Duration::from_secs(4) && took < Duration::from_secs(10),
+                "{index}: {took:?}"
+            );
+        }
+    });
+    // The backend sees that they were cut.
+    let cut: Vec<_> = backend
+        .received()
+        .into_iter()
+        .filter(|received| received.target() != "/steady")
+        .collect();
+    assert!(cut.iter().all(|received| !received.is_whole), "{cut:?}");
+}
+
+#[test]
+fn e2_slow_readers_hold_little_memory_and_push_back() {
+    const CLIENTS: usize = 40;
+    let sent = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counter = std::sync::Arc::clone(&sent);
+    let backend = Scripted::start(move |request, line| {
+        if request.target() != "/large" {
+            return line.ok(request.target());
+        }
+        let block = vec![b'x'; 64 * 1024];
+        line.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+            1000 * block.len()
+        ));
+        for _ in 0..1000 {
+            if !line.send(&block) {
+                return Then::Close;
+            }
+            counter.fetch_add(block.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        }
+        Then::Next
+    });
+    let gateway = site(&[backend.port()]);
+    let resident = || {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", gateway.process.id())).expect("it lives");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("a line");
+        line.split_whitespace()
+            .nth(1)
+            .expect("a number")
+            .parse::<u64>()
+            .expect("kilobytes")
+    };
+    once(
+        gateway.address,
+        "GET /small HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    );
+    let before = resident();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Raw::connect(gateway.address)).collect();
+    for client in &mut clients {
+        client.send(get("/large"));
+    }
+    // Nobody reads. The backend is stopped when the sockets and the buffers are full.
+    let mut last = u64::MAX;
+    let deadline = Instant::now() + Duration::from_secs(18);
+    loop {
+        let now = sent.load(std::sync::atomic::Ordering::Relaxed);
+        if now == last && now > 0 {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the gateway takes without end: {now} bytes"
+        );
+        last = now;
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    println!("{last} bytes taken for {CLIENTS} clients that read nothing");
+    let grown = resident().saturating_sub(before);
+    assert!(
+        grown < 64 * CLIENTS as u64 + 20 * 1024,
+        "{grown} KiB for {CLIENTS} slow readers"
+    );
+    let started = Instant::now();
+    let (text, _) = once(
+        gateway.address,
+        "GET /other HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    );
+    assert_eq!(statuses(&text), [200]);
+    assert!(started.elapsed() < Duration::from_secs(3));
+    // One that reads after all gets everything.
+    let mut patient = clients.pop().expect("a client");
+    let (text, _) = patient.read_until(Duration::from_secs(10), |bytes| {
+        bytes.len() > 64_000_000 + 1_536_000
+    });
+    assert!(text.len() > 65_536_000, "{}", text.len());
+}
+
+#[test]
+fn e2_uploads_are_held_back_by_a_backend_that_does_not_read() {
+    let backend = Scripted::start_early(|_, line| {
+        std::thread::sleep(Duration::from_secs(4));
+        line.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        Then::Close
+    });
+    let gateway = site_with(&[backend.port()], "", &["--threads", "1"]);
+    let mut client = Raw::connect(gateway.address);
+    client
+        .0
+        .set_write_timeout(Some(Duration::from_secs(2)))
+        .expect("an option");
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n");
+    let block = vec![b'x'; 256 * 1024];
+    let taken = (0..400).take_while(|_| client.send(&block)).count();
+    assert!(
+        taken < 200,
+        "the gateway took {taken} blocks for a backend that reads nothing"
+    );
+}
+
+#[test]
+fn e1_requests_in_single_bytes_are_served() {
+    let backend = Scripted::polite();
+    let gateway = site(&[backend.port()]);
+    let mut client = Raw::connect(gateway.address);
+    let request = "POST /bytes HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX-T: 1\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n";
+    for byte in request.bytes() {
+        client.send([byte]);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    client.expect("GET /next");
+    assert_eq!(backend.wait_for("/bytes").body, b"hello");
+}
