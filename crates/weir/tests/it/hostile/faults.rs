@@ -547,3 +547,43 @@ fn f2_a_backend_that_stalls_costs_its_timeout() {
         );
     }
 }
+
+#[test]
+fn f10_an_early_refusal_of_an_upload_reaches_the_client() {
+    // Like servers that refuse large bodies: an answer, and a close that becomes a reset because nothing was read.
+    let backend = Scripted::start_early(|_, line| {
+        line.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");
+        Then::Close
+    });
+    let gateway = site(&[backend.port()]);
+    let data = "x".repeat(4_000_000);
+    let requests = [
+        format!(
+            "POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{data}",
+            data.len()
+        ),
+        format!(
+            "PUT /up HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{data}\r\n0\r\n\r\n",
+            data.len()
+        ),
+    ];
+    let rounds: Vec<usize> = (0..20).collect();
+    super::stage::all(&rounds, |round| {
+        // Reads beside its writing, as clients should.
+        let mut writer = Raw::connect(gateway.address);
+        let mut reader = Raw(writer.0.try_clone().expect("a second handle"));
+        let request = &requests[round % 2];
+        let (text, end) = std::thread::scope(|scope| {
+            scope.spawn(move || writer.send(request));
+            let answer = reader.read_for(SOON);
+            // Whoever still writes is stopped.
+            let _stopped = reader.0.shutdown(std::net::Shutdown::Both);
+            answer
+        });
+        match statuses(&text)[..] {
+            [413] if end != End::Open => Ok(()),
+            _ => Err(format!("{round}: {end:?} {text:?}")),
+        }
+    });
+    assert_eq!(backend.received().len(), rounds.len(), "nothing is sent twice");
+}
