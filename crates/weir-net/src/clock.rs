@@ -15,7 +15,9 @@ impl Epoch {
 
     /// Microseconds since the start; reads the system clock.
     pub fn elapsed_us(self) -> u64 {
-        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
+        // In 64 bits, which last for half a million years.
+        let elapsed = self.0.elapsed();
+        elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros())
     }
 
     /// Milliseconds since the start; reads the system clock.

@@ -19,4 +19,4 @@ pub use dns::{ResolveError, resolve};
 pub use listen::{ListenError, listen};
 pub use rng::seed;
 pub use stream::Stream;
-pub use sys::file_limit;
+pub use sys::{file_limit, is_out_of_files};

@@ -7,11 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// A byte stream to a client or an endpoint. All methods try the system call first where the last one left the
+/// A byte stream to a client or an endpoint. Reads and writes try the system call first where the last one left the
 /// socket ready, and wait only when it would block; a read that does not fill its buffer counts as drained.
+///
+/// To be used from the thread of its runtime only: what counts as drained is exact because nobody else polls it.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.
@@ -29,6 +31,16 @@ impl Stream {
         }
     }
 
+    /// Whether [`Self::poll_read_ready`] would be ready now. Asks nobody to be woken.
+    pub fn is_read_ready(&self) -> bool {
+        let probe = || Err::<(), _>(io::ErrorKind::Other.into());
+        let probed = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, probe),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, probe),
+        };
+        probed.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
+    }
+
     /// Reads into `buffer`, which must not be empty; 0 is the end of the stream.
     pub fn poll_read(&mut self, task: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         debug_assert!(
@@ -41,6 +53,31 @@ impl Stream {
             Self::Unix(stream) => Pin::new(stream).poll_read(task, &mut space),
         })?;
         Poll::Ready(Ok(space.filled().len()))
+    }
+
+    /// The same without waiting: [`io::ErrorKind::WouldBlock`] when nothing is there.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        debug_assert!(
+            !buffer.is_empty(),
+            "a read into nothing looks like the end of the stream"
+        );
+        match self {
+            Self::Tcp(stream) => {
+                let length = stream.try_read(buffer)?;
+                if 0 < length && length < buffer.len() {
+                    // Forgets the readiness; the next byte brings it back.
+                    let _ = stream.try_io(Interest::READABLE, drained);
+                }
+                Ok(length)
+            }
+            Self::Unix(stream) => {
+                let length = stream.try_read(buffer)?;
+                if 0 < length && length < buffer.len() {
+                    let _ = stream.try_io(Interest::READABLE, drained);
+                }
+                Ok(length)
+            }
+        }
     }
 
     /// Looks at what the next read would give without taking it. `Ok(None)` where the transport cannot.
@@ -57,6 +94,14 @@ impl Stream {
 
     /// Writes a part of `bytes`.
     pub fn poll_write(&mut self, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let tried = match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+        };
+        match tried {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            tried => return Poll::Ready(tried),
+        }
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(task, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(task, bytes),
@@ -97,4 +142,8 @@ impl Stream {
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
     }
+}
+
+fn drained() -> io::Result<()> {
+    Err(io::ErrorKind::WouldBlock.into())
 }

@@ -14,6 +14,14 @@ pub fn file_limit() -> u64 {
     if result == 0 { limit.rlim_cur } else { 1024 }
 }
 
+/// Whether an error says that the process or the system has no descriptor or buffer left (`EMFILE`, `ENFILE`, `ENOBUFS`).
+pub fn is_out_of_files(error: &std::io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS)
+    )
+}
+
 /// Fills `bytes` from the system's generator; from the hash seeds of the standard library when it fails.
 pub(crate) fn fill_random(bytes: &mut [u8; 8]) {
     // SAFETY: the pointer and the length describe `bytes`, which is writable for the whole call.

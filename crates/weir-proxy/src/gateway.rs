@@ -23,6 +23,9 @@ use crate::{Event, Options, thread};
 /// Part of the files that client connections may take; each may need another for its endpoint.
 const CONNECTION_FILES_PERCENT: u64 = 45;
 
+/// Client connections that are taken however few files there are: to serve nobody would be worse than to run short.
+const CONNECTIONS_LEAST: u64 = 8;
+
 /// A running data plane. Dropping it stops it at once; [`Gateway::drain`] first lets exchanges finish.
 #[derive(Debug)]
 pub struct Gateway {
@@ -71,7 +74,8 @@ impl Gateway {
         let seed = options.seed.unwrap_or_else(weir_net::seed);
         let epoch = Epoch::start();
         let connections_max = options.limits.connections.unwrap_or_else(|| {
-            u32::try_from(weir_net::file_limit() / 100 * CONNECTION_FILES_PERCENT).unwrap_or(u32::MAX)
+            let share = weir_net::file_limit().saturating_mul(CONNECTION_FILES_PERCENT) / 100;
+            u32::try_from(share.max(CONNECTIONS_LEAST)).unwrap_or(u32::MAX)
         });
         let sink = options.events.clone();
         let log = AccessLogger::start(&options.access_log, move |error| {

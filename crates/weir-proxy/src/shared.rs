@@ -15,6 +15,9 @@ use crate::options::Bounds;
 use crate::stats::Registry;
 use crate::{Event, Options};
 
+/// Part of the files that unused connections to endpoints may take.
+const UNUSED_FILES_PERCENT: u64 = 30;
+
 /// Shared by reference count; every part synchronises itself.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -74,6 +77,12 @@ impl Shared {
     /// The running snapshot.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// Unused connections to endpoints that one worker may keep.
+    pub(crate) fn unused_connections_max(&self) -> usize {
+        let share = weir_net::file_limit().saturating_mul(UNUSED_FILES_PERCENT) / 100;
+        usize::try_from(share).unwrap_or(usize::MAX) / self.inboxes.len().max(1)
     }
 
     /// Tells every worker. One that is gone was reported when it went.

@@ -13,14 +13,11 @@ use crate::compile::Snapshot;
 use crate::shared::Shared;
 use crate::stats::Recorder;
 use crate::time::{Alarm, Timer, Wheel};
-use crate::transit::Scratch;
+use crate::transit::{FreeList, RequestScratch, ResponseScratch};
 use crate::upstream::Pools;
 
 /// The snapshot as one worker holds it: exchanges count their references here, not in memory that workers share.
 pub(crate) type View = Rc<Arc<Snapshot>>;
-
-/// Unused scratches kept at most.
-const SCRATCHES_MAX: usize = 1024;
 
 /// Copies of requests under way at most, per worker: a slow mirror must not hold up the rest.
 const COPIES_MAX: u32 = 512;
@@ -42,12 +39,8 @@ pub(crate) struct Worker {
     copies: Cell<u32>,
     /// Counts the times that idle connections were asked whether they should end.
     rouses: Cell<u64>,
-    /// Scratches, the one used last on top: its memory is warm.
-    // The box keeps the futures that hold one small.
-    #[allow(clippy::vec_box)]
-    scratches: RefCell<Vec<Box<Scratch>>>,
-    /// Fewest unused scratches since the last sweep.
-    scratches_spare: Cell<usize>,
+    pub(crate) requests: FreeList<RequestScratch>,
+    pub(crate) responses: FreeList<ResponseScratch>,
 }
 
 impl Worker {
@@ -59,13 +52,13 @@ impl Worker {
             clock,
             rng: RefCell::new(rng),
             recorder: Recorder::new(&shared.registry),
-            pools: Pools::default(),
+            pools: Pools::new(shared.unused_connections_max()),
             log: shared.logger.as_ref().map(LogBuffer::new),
             view: RefCell::new(Rc::new(shared.snapshot())),
             copies: Cell::new(0),
             rouses: Cell::new(0),
-            scratches: RefCell::default(),
-            scratches_spare: Cell::new(0),
+            requests: FreeList::new(),
+            responses: FreeList::new(),
             shared,
         }
     }
@@ -123,31 +116,10 @@ impl Worker {
         self.copies.set(self.copies.get() - 1);
     }
 
-    /// A scratch for an exchange.
-    pub(crate) fn take_scratch(&self) -> Box<Scratch> {
-        let mut scratches = self.scratches.borrow_mut();
-        let scratch = scratches.pop();
-        self.scratches_spare
-            .set(self.scratches_spare.get().min(scratches.len()));
-        scratch.unwrap_or_else(|| Box::new(Scratch::new()))
-    }
-
-    /// Takes a scratch back.
-    pub(crate) fn give_scratch(&self, mut scratch: Box<Scratch>) {
-        let mut scratches = self.scratches.borrow_mut();
-        if scratches.len() < SCRATCHES_MAX {
-            scratch.reset();
-            scratches.push(scratch);
-        }
-    }
-
     /// Gives back what was not needed since the last sweep.
     pub(crate) fn sweep(&self) {
         self.pools.sweep(self.clock.read_ms());
-        let mut scratches = self.scratches.borrow_mut();
-        let needed = scratches.len() - self.scratches_spare.get().min(scratches.len());
-        let spare = scratches.len().saturating_sub(needed.max(1));
-        scratches.drain(..spare);
-        self.scratches_spare.set(scratches.len());
+        self.requests.sweep();
+        self.responses.sweep();
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn account(exchange: &Exchange<'_>, found: Option<&Found<'_>>) {
 /// Writes one line. The names are those of Envoy Gateway's default access log, so that what reads it goes on working.
 fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us: u64, line: &mut Vec<u8>) {
     let record = &exchange.record;
-    let (head, bytes) = (&exchange.scratch.request, exchange.head());
+    let (head, bytes) = (&exchange.scratch.head, exchange.head());
     let field = |name| head.fields.value(name, bytes).unwrap_or_default();
     let request_id = identity::uuid_text(exchange.request.request_id);
     let is_own_id = exchange.request.request_id != 0;

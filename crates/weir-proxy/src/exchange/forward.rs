@@ -5,6 +5,7 @@
 //! one, if that cannot do anything twice (reliability row 26).
 
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::task::{Context, Poll};
 
 use weir_model::limits;
@@ -17,20 +18,40 @@ use super::route::Found;
 use super::{Exchange, Failure};
 use crate::compile::RuleTimeouts;
 use crate::time::NEVER;
-use crate::transit::{PumpFailure, Stall};
+use crate::transit::{PumpFailure, ResponseScratch, Stall};
 use crate::upstream::{ConnectFailure, connect};
 
-/// How far an exchange has come, as the waiting sees it.
+/// A connection on which a final response has begun.
 #[derive(Debug)]
-pub(super) struct Progressing {
-    /// Nothing more will be sent to the endpoint: all was, or it stopped taking.
-    pub(super) is_upload_over: bool,
-    /// The endpoint stopped taking the body.
-    pub(super) is_upload_cut: bool,
-    /// When this try has taken too long.
-    try_deadline_ms: u64,
+pub(super) struct Answered {
+    pub(super) stream: Stream,
+    /// With the head parsed and pinned.
+    pub(super) response: Box<ResponseScratch>,
+    pub(super) sending: Sending,
+    /// Whether the client's socket can still tell that the client is gone.
+    pub(super) watches_client: bool,
+}
+
+/// How far the request has been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// Some of it may be left.
+    Open,
+    /// All of it is out.
+    Done,
+    /// The endpoint stopped taking it.
+    Cut,
+}
+
+/// One try, as far as waiting for it needs to know.
+#[derive(Debug)]
+struct Try {
+    sending: Sending,
+    deadline_ms: u64,
     watches_client: bool,
     interim_responses: u32,
+    /// Borrowed as soon as there is something to read, or to tell the client before.
+    response: Option<Box<ResponseScratch>>,
 }
 
 /// Why there is no response on a connection.
@@ -48,43 +69,66 @@ impl From<Failure> for Trouble {
     }
 }
 
-/// Sends the request; returns the connection on which a final response has begun, its head in `scratch.response`.
+/// Sends the request and waits for the response's head.
 pub(super) async fn forward(
     exchange: &mut Exchange<'_>,
     found: &Found<'_>,
     chosen: &Chosen<'_>,
-) -> Result<(Stream, Progressing), Failure> {
+) -> Result<Answered, Failure> {
     let now_ms = exchange.worker.clock.read_ms();
     exchange.begin_timeout(now_ms);
     let timeouts = &found.rule.timeouts;
-    let mut progress = Progressing {
-        is_upload_over: false,
-        is_upload_cut: false,
-        try_deadline_ms: timeouts
+    let mut attempt = Try {
+        sending: Sending::Open,
+        deadline_ms: timeouts
             .backend_request_ms
             .map_or(NEVER, |timeout| now_ms.saturating_add(timeout)),
         watches_client: true,
         interim_responses: 0,
+        response: None,
     };
-    let mut reused = chosen.held.0.take(now_ms);
+    let answered = send(exchange, chosen, timeouts, &mut attempt).await;
+    if let Some(response) = attempt.response {
+        exchange.worker.responses.give(response);
+    }
+    answered
+}
+
+async fn send(
+    exchange: &mut Exchange<'_>,
+    chosen: &Chosen<'_>,
+    timeouts: &RuleTimeouts,
+    attempt: &mut Try,
+) -> Result<Answered, Failure> {
+    let mut reused = chosen.held.0.take(exchange.worker.clock.read_ms());
     loop {
         let is_reused = reused.is_some();
         let mut stream = match reused.take() {
             Some(stream) => stream,
-            None => open(exchange, chosen, timeouts, progress.try_deadline_ms).await?,
+            None => open(exchange, chosen, timeouts, attempt.deadline_ms).await?,
         };
-        exchange.ask_for_body();
-        let trouble = match poll_fn(|task| poll_head(exchange, &mut stream, &mut progress, task)).await {
-            Ok(()) => return Ok((stream, progress)),
+        exchange.ask_for_body(attempt);
+        let trouble = match poll_fn(|task| poll_head(exchange, &mut stream, attempt, task)).await {
+            Ok(response) => {
+                let Try {
+                    sending,
+                    watches_client,
+                    ..
+                } = *attempt;
+                return Ok(Answered {
+                    stream,
+                    response,
+                    sending,
+                    watches_client,
+                });
+            }
             Err(trouble) => trouble,
         };
         match trouble {
             Trouble::Failed(failure) => return Err(failure),
             Trouble::Died if is_reused && exchange.may_resend() => {
-                exchange.scratch.upstream_out.rewind();
-                exchange.scratch.upstream_in.reset();
-                progress.is_upload_over = false;
-                progress.is_upload_cut = false;
+                exchange.scratch.output.rewind();
+                attempt.sending = Sending::Open;
             }
             Trouble::Died => return Err(Failure::answered(502, "upstream_closed")),
             Trouble::Truncated => return Err(Failure::answered(502, "upstream_truncated_head")),
@@ -103,9 +147,17 @@ async fn open(
     let deadline_ms = whole_ms.min(now_ms.saturating_add(timeouts.connect_ms));
     let address = &chosen.held.0.endpoint.address;
     // Boxed so that connections that never open one do not carry the room for it.
-    match Box::pin(connect(address, exchange.alarm(), deadline_ms)).await {
+    match Box::pin(connect(
+        address,
+        &exchange.worker.pools,
+        exchange.alarm(),
+        deadline_ms,
+    ))
+    .await
+    {
         Ok(stream) => Ok(stream),
         Err(ConnectFailure::Refused) => Err(Failure::unreached(502, "connect_failed")),
+        Err(ConnectFailure::Exhausted) => Err(Failure::answered(503, "no_files")),
         Err(ConnectFailure::TimedOut) if deadline_ms == whole_ms => Err(exchange.timed_out()),
         Err(ConnectFailure::TimedOut) => Err(Failure::unreached(504, "connect_timeout")),
     }
@@ -114,34 +166,36 @@ async fn open(
 fn poll_head(
     exchange: &mut Exchange<'_>,
     stream: &mut Stream,
-    progress: &mut Progressing,
+    attempt: &mut Try,
     task: &mut Context<'_>,
-) -> Poll<Result<(), Trouble>> {
-    exchange.poll_interim(task)?;
-    exchange.poll_upload(stream, progress, task)?;
-    loop {
-        let scratch = &mut *exchange.scratch;
-        let is_empty = scratch.upstream_in.is_empty();
-        match scratch.upstream_in.poll_fill(stream, task, limits::BUFFER_BYTES) {
-            Poll::Pending => break,
-            Poll::Ready(Ok(1..)) => {}
-            Poll::Ready(Ok(0) | Err(_)) if is_empty && progress.interim_responses == 0 => {
-                return Poll::Ready(Err(Trouble::Died));
-            }
-            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Trouble::Truncated)),
+) -> Poll<Result<Box<ResponseScratch>, Trouble>> {
+    exchange.poll_interim(attempt, task)?;
+    exchange.poll_upload(stream, &mut attempt.sending, task)?;
+    while let Poll::Ready(ready) = stream.poll_read_ready(task) {
+        let response = attempt
+            .response
+            .get_or_insert_with(|| exchange.worker.responses.take());
+        let is_begun = !response.input.is_empty() || attempt.interim_responses > 0;
+        match ready.and_then(|()| response.input.try_fill(stream, limits::BUFFER_BYTES)) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+            Ok(0) | Err(_) if is_begun => return Poll::Ready(Err(Trouble::Truncated)),
+            Ok(0) | Err(_) => return Poll::Ready(Err(Trouble::Died)),
         }
-        if exchange.read_head(progress)? {
-            return Poll::Ready(Ok(()));
+        if exchange.read_head(attempt)?
+            && let Some(response) = attempt.response.take()
+        {
+            return Poll::Ready(Ok(response));
         }
-        exchange.poll_interim(task)?;
+        exchange.poll_interim(attempt, task)?;
     }
-    exchange.poll_client_gone(progress, task)?;
+    exchange.poll_client_gone(&mut attempt.watches_client, task)?;
     let deadline_ms = exchange
-        .upload_deadline_ms(progress)
+        .upload_deadline_ms(attempt.sending)
         .min(exchange.deadline_ms)
-        .min(progress.try_deadline_ms);
+        .min(attempt.deadline_ms);
     if exchange.is_late(deadline_ms) {
-        return Poll::Ready(Err(Trouble::Failed(exchange.late_failure(progress))));
+        return Poll::Ready(Err(Trouble::Failed(exchange.late_failure(attempt))));
     }
     Poll::Pending
 }
@@ -161,25 +215,29 @@ impl Exchange<'_> {
     /// of it is still there.
     fn may_resend(&self) -> bool {
         let scratch = &*self.scratch;
-        (scratch.request.method.is_idempotent() || scratch.upstream_out.sent() == 0)
-            && scratch.upload.is_replayable()
+        (scratch.head.method.is_idempotent() || scratch.output.sent() == 0) && scratch.upload.is_replayable()
     }
 
     /// Answers an expectation (RFC 9110 10.1.1): the request has a way to go, so the body is wanted.
-    fn ask_for_body(&mut self) {
-        if std::mem::take(&mut self.request.expects_continue) && self.scratch.client_in.is_empty() {
-            self.scratch.client_out.bytes.extend_from_slice(encode::CONTINUE);
+    fn ask_for_body(&mut self, attempt: &mut Try) {
+        if std::mem::take(&mut self.request.expects_continue) && self.scratch.input.is_empty() {
+            let response = attempt
+                .response
+                .get_or_insert_with(|| self.worker.responses.take());
+            response.output.bytes.extend_from_slice(encode::CONTINUE);
         }
     }
 
     /// Sends interim responses on to the client. Nobody waits for them.
-    fn poll_interim(&mut self, task: &mut Context<'_>) -> Result<(), Failure> {
-        let out = &mut self.scratch.client_out;
-        if out.is_empty() {
+    fn poll_interim(&mut self, attempt: &mut Try, task: &mut Context<'_>) -> Result<(), Failure> {
+        let Some(response) = &mut attempt.response else {
+            return Ok(());
+        };
+        if response.output.is_empty() {
             return Ok(());
         }
-        match out.poll_flush(&mut self.client.stream, task) {
-            Poll::Ready(Ok(())) => out.clear(),
+        match response.output.poll_flush(&mut self.client.stream, task) {
+            Poll::Ready(Ok(())) => response.output.clear(),
             Poll::Ready(Err(_)) => return Err(Failure::client_gone("client_gone")),
             Poll::Pending => {}
         }
@@ -190,27 +248,21 @@ impl Exchange<'_> {
     pub(super) fn poll_upload(
         &mut self,
         stream: &mut Stream,
-        progress: &mut Progressing,
+        sending: &mut Sending,
         task: &mut Context<'_>,
     ) -> Result<(), Failure> {
-        if progress.is_upload_over {
+        if *sending != Sending::Open {
             return Ok(());
         }
         let scratch = &mut *self.scratch;
-        let moved = scratch.upload.poll(
-            task,
-            &mut self.client.stream,
-            &mut scratch.client_in,
-            stream,
-            &mut scratch.upstream_out,
-        );
-        match moved {
+        let (input, output) = (&mut scratch.input, &mut scratch.output);
+        match scratch
+            .upload
+            .poll(task, &mut self.client.stream, input, stream, output)
+        {
             Poll::Pending => {}
-            Poll::Ready(Ok(())) => progress.is_upload_over = true,
-            Poll::Ready(Err(PumpFailure::Sink)) => {
-                progress.is_upload_over = true;
-                progress.is_upload_cut = true;
-            }
+            Poll::Ready(Ok(())) => *sending = Sending::Done,
+            Poll::Ready(Err(PumpFailure::Sink)) => *sending = Sending::Cut,
             Poll::Ready(Err(PumpFailure::Malformed(error))) => return Err(error.into()),
             Poll::Ready(Err(PumpFailure::Source | PumpFailure::SourceEnded)) => {
                 return Err(Failure::client_gone("client_gone_uploading"));
@@ -224,92 +276,70 @@ impl Exchange<'_> {
     }
 
     /// Parses what has come; `true` when it is a final head, pinned.
-    fn read_head(&mut self, progress: &mut Progressing) -> Result<bool, Failure> {
-        loop {
-            let scratch = &mut *self.scratch;
-            if scratch.upstream_in.is_empty() {
-                return Ok(false);
-            }
-            match scratch.response.parse(scratch.upstream_in.unread()) {
+    fn read_head(&mut self, attempt: &mut Try) -> Result<bool, Failure> {
+        let Some(response) = &mut attempt.response else {
+            return Ok(false);
+        };
+        while !response.input.is_empty() {
+            match response.head.parse(response.input.unread()) {
                 Ok(Progress::Partial) => return Ok(false),
                 Ok(Progress::Complete) => {}
                 Err(_) => return Err(Failure::answered(502, "upstream_invalid_head")),
             }
-            let (status, length) = (scratch.response.status, scratch.response.length);
-            if status >= 200 {
-                scratch.upstream_in.pin(length);
+            let length = response.head.length;
+            if response.head.status >= 200 {
+                response.input.pin(length);
                 return Ok(true);
             }
             // RFC 9110 15.2.2: weir asked for no switch.
-            progress.interim_responses += 1;
-            if status == 101 || progress.interim_responses > limits::INTERIM_RESPONSES {
+            attempt.interim_responses += 1;
+            if response.head.status == 101 || attempt.interim_responses > limits::INTERIM_RESPONSES {
                 return Err(Failure::answered(502, "upstream_invalid_interim"));
             }
-            if status == 103 {
-                self.relay_interim();
+            if response.head.status == 103 && !self.is_http10() {
+                relay_hints(response);
             }
-            self.scratch.upstream_in.consume(length);
+            response.input.consume(length);
         }
-    }
-
-    /// Passes early hints on (RFC 8297), except to a client that knows no interim responses.
-    fn relay_interim(&mut self) {
-        const DROPPED: KnownSet =
-            weir_wire::connection::HOP_BY_HOP.union(KnownSet::of(&[Known::ContentLength, Known::Trailer]));
-        if self.is_http10() {
-            return;
-        }
-        let scratch = &mut *self.scratch;
-        let out = &mut scratch.client_out.bytes;
-        encode::status_line(out, 103);
-        encode::fields(
-            out,
-            scratch.upstream_in.unread(),
-            &scratch.response.fields,
-            |field| !DROPPED.contains(field.known),
-        );
-        encode::end(out);
+        Ok(false)
     }
 
     /// Notices a client that broke its connection while it waits. One that merely sends no more still gets its answer
-    /// (reliability row 27).
-    fn poll_client_gone(
+    /// (reliability row 27). Bytes of its next request are taken in, so that they do not hide what comes behind.
+    pub(super) fn poll_client_gone(
         &mut self,
-        progress: &mut Progressing,
+        watches_client: &mut bool,
         task: &mut Context<'_>,
     ) -> Result<(), Failure> {
-        if !progress.watches_client || !self.scratch.upload.is_received() {
-            return Ok(());
-        }
-        let stream = &mut self.client.stream;
-        match stream.poll_read_ready(task) {
-            Poll::Pending => return Ok(()),
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(_)) => return Err(Failure::client_gone("client_gone")),
-        }
-        match stream.poll_peek(task, &mut [0]) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(Ok(_)) => {
-                progress.watches_client = false;
-                Ok(())
+        while *watches_client && self.scratch.upload.is_received() {
+            let Poll::Ready(ready) = self.client.stream.poll_read_ready(task) else {
+                return Ok(());
+            };
+            let input = &mut self.scratch.input;
+            match ready.and_then(|()| input.try_fill(&self.client.stream, limits::BUFFER_BYTES / 2)) {
+                Ok(1..) => {}
+                Ok(0) => *watches_client = false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => *watches_client = false,
+                Err(_) => return Err(Failure::client_gone("client_gone")),
             }
-            Poll::Ready(Err(_)) => Err(Failure::client_gone("client_gone")),
         }
+        Ok(())
     }
 
     /// When the upload has stalled for too long: the client too slow (reliability row 18), the endpoint not taking.
-    pub(super) fn upload_deadline_ms(&mut self, progress: &Progressing) -> u64 {
-        if progress.is_upload_over {
+    pub(super) fn upload_deadline_ms(&mut self, sending: Sending) -> u64 {
+        if sending != Sending::Open {
             return NEVER;
         }
         let bounds = &self.worker.shared.bounds;
         let now_ms = self.worker.clock.refresh_ms();
         self.scratch
             .upload
-            .deadline_ms(now_ms, bounds.write_ms, |_since_ms, start_ms, received| {
+            .deadline_ms(now_ms, bounds.write_ms, |_since_ms, start_ms, moved| {
                 start_ms
                     .saturating_add(bounds.body_grace_ms)
-                    .saturating_add(received * 1000 / bounds.body_rate_min)
+                    .saturating_add(moved * 1000 / bounds.body_rate_min)
             })
     }
 
@@ -320,9 +350,9 @@ impl Exchange<'_> {
         alarm.has_passed(deadline_ms)
     }
 
-    fn late_failure(&self, progress: &Progressing) -> Failure {
+    fn late_failure(&self, attempt: &Try) -> Failure {
         let now_ms = self.worker.clock.read_ms();
-        if now_ms >= self.deadline_ms || now_ms >= progress.try_deadline_ms {
+        if now_ms >= self.deadline_ms || now_ms >= attempt.deadline_ms {
             return self.timed_out();
         }
         match self.scratch.upload.stall() {
@@ -342,4 +372,16 @@ impl Exchange<'_> {
             },
         )
     }
+}
+
+/// Passes early hints on (RFC 8297).
+fn relay_hints(response: &mut ResponseScratch) {
+    const DROPPED: KnownSet =
+        weir_wire::connection::HOP_BY_HOP.union(KnownSet::of(&[Known::ContentLength, Known::Trailer]));
+    let out = &mut response.output.bytes;
+    encode::status_line(out, 103);
+    encode::fields(out, response.input.unread(), &response.head.fields, |field| {
+        !DROPPED.contains(field.known)
+    });
+    encode::end(out);
 }

@@ -7,14 +7,14 @@ use super::respond::Reply;
 use super::route::Found;
 use super::{Client, Exchange, Failure, Next, account, forward, pick, policy, request, respond, route};
 use crate::compile::Snapshot;
-use crate::transit::Scratch;
+use crate::transit::RequestScratch;
 use crate::worker::Worker;
 
 /// Serves one request. `head` says whether stop 3 found one: a parsed head in `scratch`, or why not.
 pub(crate) async fn handle(
     worker: &Rc<Worker>,
     client: &mut Client,
-    scratch: &mut Scratch,
+    scratch: &mut RequestScratch,
     head: Result<(), Failure>,
 ) -> Next {
     let view = worker.view();
@@ -46,10 +46,10 @@ async fn serve<'v>(
     policy::prepare(exchange, found, &way)?;
     policy::mirror(exchange, snapshot, found, &way);
     let mut tries = Tries::default();
-    let (chosen, stream, progress) = loop {
+    let (chosen, answered) = loop {
         let chosen = pick::pick(exchange, snapshot, &way, &mut tries)?;
         match forward::forward(exchange, found, &chosen).await {
-            Ok((stream, progress)) => break (chosen, stream, progress),
+            Ok(answered) => break (chosen, answered),
             Err(failure) => tries.note(failure)?,
         }
     };
@@ -59,9 +59,8 @@ async fn serve<'v>(
             found,
             way: &way,
             chosen,
-            stream,
-            progress,
         },
+        answered,
     )
     .await
 }

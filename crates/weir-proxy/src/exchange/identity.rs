@@ -62,7 +62,7 @@ pub(super) fn is_own_name(name: &[u8]) -> bool {
 
 /// Writes weir's fields (Envoy Gateway's defaults, so that backends find what they know).
 pub(super) fn write(exchange: &Exchange<'_>, sink: &mut FieldSink<'_>) {
-    let fields = &exchange.scratch.request.fields;
+    let fields = &exchange.scratch.head.fields;
     let peer = exchange.client.peer.ip();
     let has_forwarded = fields.has(Known::XForwardedFor);
     sink.field(b"x-forwarded-for", |out| {

@@ -29,7 +29,7 @@ pub(crate) use failure::Failure;
 pub(crate) use handle::handle;
 
 use crate::time::{Alarm, NEVER, Timer};
-use crate::transit::Scratch;
+use crate::transit::RequestScratch;
 use crate::upstream::EndpointPool;
 use crate::worker::Worker;
 use failure::Reason;
@@ -61,7 +61,7 @@ pub(crate) enum Next {
 pub(crate) struct Exchange<'a> {
     pub(crate) worker: &'a Rc<Worker>,
     pub(crate) client: &'a mut Client,
-    pub(crate) scratch: &'a mut Scratch,
+    pub(crate) scratch: &'a mut RequestScratch,
     request: RequestFacts,
     record: Record,
     /// Time for the whole exchange, until [`Self::deadline_ms`] begins to count.
@@ -80,7 +80,7 @@ struct RequestFacts {
     wants_trailers: bool,
     /// The connection may carry another request.
     is_persistent: bool,
-    /// Length of the path at the front of [`Scratch::target`].
+    /// Length of the path at the front of [`RequestScratch::target`].
     path_length: usize,
     /// The client's address, after the listener's rule.
     client_ip: IpAddr,
@@ -108,9 +108,13 @@ struct Record {
 }
 
 impl<'a> Exchange<'a> {
-    /// An exchange whose request head is the pinned part of `scratch.client_in`, parsed. Reads the clock.
-    pub(crate) fn begin(worker: &'a Rc<Worker>, client: &'a mut Client, scratch: &'a mut Scratch) -> Self {
-        let started_us = worker.clock.refresh_us();
+    /// An exchange whose request head is the pinned part of `scratch.input`, parsed. The clock was read when it came.
+    pub(crate) fn begin(
+        worker: &'a Rc<Worker>,
+        client: &'a mut Client,
+        scratch: &'a mut RequestScratch,
+    ) -> Self {
+        let started_us = worker.clock.read_us();
         let client_ip = client.peer.ip();
         Self {
             worker,
@@ -148,7 +152,7 @@ impl<'a> Exchange<'a> {
 
     /// The bytes that the request head's offsets point into.
     fn head(&self) -> &[u8] {
-        self.scratch.client_in.pinned()
+        self.scratch.input.pinned()
     }
 
     /// The request's path as it is matched, normalised. `OPTIONS *` asks about the whole server and is matched like
@@ -162,7 +166,7 @@ impl<'a> Exchange<'a> {
 
     /// The host that the request names, as written (RFC 9112 3.2.2: that of an absolute target counts).
     fn authority(&self) -> &[u8] {
-        let head = &self.scratch.request;
+        let head = &self.scratch.head;
         match head.form {
             Target::Absolute { authority, .. } | Target::Authority { authority } => authority.of(self.head()),
             Target::Origin { .. } | Target::Asterisk => {

@@ -20,11 +20,11 @@ pub(super) fn write_head(
     found: &Found<'_>,
     way: &Way<'_>,
 ) -> Result<(), Failure> {
-    let mut out = std::mem::take(&mut exchange.scratch.upstream_out.bytes);
-    let mut edits = std::mem::take(&mut exchange.scratch.request_edits);
+    let mut out = std::mem::take(&mut exchange.scratch.output.bytes);
+    let mut edits = std::mem::take(&mut exchange.scratch.edits);
     let written = write(exchange, found, way, &mut out, &mut edits);
-    exchange.scratch.upstream_out.bytes = out;
-    exchange.scratch.request_edits = edits;
+    exchange.scratch.output.bytes = out;
+    exchange.scratch.edits = edits;
     written
 }
 
@@ -43,7 +43,7 @@ fn write(
     out: &mut Vec<u8>,
     edits: &mut Edits,
 ) -> Result<(), Failure> {
-    let (head, bytes) = (&exchange.scratch.request, exchange.head());
+    let (head, bytes) = (&exchange.scratch.head, exchange.head());
     let rewrite = found
         .policies(Some(way))
         .filter_map(|policy| policy.rewrite.as_ref())
@@ -115,7 +115,7 @@ fn write_target(
     rewrite: Option<&Rewrite>,
     out: &mut Vec<u8>,
 ) -> Result<(), Failure> {
-    let method = exchange.scratch.request.method.name(exchange.head()).as_bytes();
+    let method = exchange.scratch.head.method.name(exchange.head()).as_bytes();
     let target = exchange.scratch.target.as_bytes();
     let change = rewrite
         .and_then(|rewrite| rewrite.path.as_ref())

@@ -12,7 +12,7 @@ use super::{Exchange, Failure, outbound};
 /// connection.
 pub(super) fn examine(exchange: &mut Exchange<'_>) -> Result<(), Failure> {
     let scratch = &mut *exchange.scratch;
-    let (head, bytes) = (&scratch.request, scratch.client_in.pinned());
+    let (head, bytes) = (&scratch.head, scratch.input.pinned());
     let facts = &mut exchange.request;
     facts.body = framing::request_body(head, bytes)?;
     facts.wants_trailers = trailer::accepts_trailers(&head.fields, bytes);
@@ -63,10 +63,10 @@ pub(super) fn examine(exchange: &mut Exchange<'_>) -> Result<(), Failure> {
 pub(super) fn find_client(exchange: &mut Exchange<'_>, rule: &ClientIp) {
     let peer = exchange.client.peer.ip();
     let is_inside = |cidrs: &[weir_model::Cidr], address| cidrs.iter().any(|cidr| cidr.contains(address));
-    let head = &exchange.scratch.request;
+    let head = &exchange.scratch.head;
     let values = head
         .fields
-        .values(Known::XForwardedFor, exchange.scratch.client_in.pinned());
+        .values(Known::XForwardedFor, exchange.scratch.input.pinned());
     let (client_ip, is_trusted) = match rule {
         ClientIp::Peer => (peer.to_canonical(), false),
         ClientIp::TrustedHops(hops) => (
@@ -88,6 +88,6 @@ pub(super) fn find_client(exchange: &mut Exchange<'_>, rule: &ClientIp) {
 impl Exchange<'_> {
     /// Whether the client speaks HTTP/1.0: no chunks, no interim responses.
     pub(super) fn is_http10(&self) -> bool {
-        self.scratch.request.version == Version::Http10
+        self.scratch.head.version == Version::Http10
     }
 }

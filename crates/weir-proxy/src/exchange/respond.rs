@@ -5,115 +5,104 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use weir_balance::write_set_cookie;
-use weir_model::{HashSource, limits};
-use weir_net::{Stream, wall};
+use weir_model::{Algorithm, HashSource, limits};
+use weir_net::wall;
 use weir_wire::connection::Connection;
 use weir_wire::h1::{encode, status::reason_phrase};
-use weir_wire::{BodyLength, Known, framing};
+use weir_wire::{BodyLength, Known, Method, framing};
 
-use super::failure::ClientFate;
-use super::forward::Progressing;
+use super::failure::{ClientFate, Reason};
+use super::forward::{Answered, Sending};
 use super::pick::Chosen;
 use super::policy::EarlyAnswer;
 use super::route::{Found, Way};
 use super::{Exchange, Failure, Next, policy};
-use crate::transit::{Framing, PumpFailure, Stall};
+use crate::transit::{Framing, Output, PumpFailure, ResponseScratch, Stall};
 
-/// A response that has begun to arrive.
+/// Which choices led to a response.
 pub(super) struct Reply<'r, 'v> {
     pub(super) found: &'r Found<'v>,
     pub(super) way: &'r Way<'v>,
     pub(super) chosen: Chosen<'v>,
-    pub(super) stream: Stream,
-    pub(super) progress: Progressing,
 }
 
-/// What the response's head says about its end.
+/// What the response's head says.
 #[derive(Clone, Copy, Debug)]
 struct Outline {
+    connection: Connection,
     body: BodyLength,
     framing: Framing,
     /// The end of the client's connection ends the body.
     is_until_close: bool,
-    /// The endpoint's connection may carry another request.
-    is_upstream_persistent: bool,
     keeps_trailers: bool,
+    /// The client's connection may carry another request.
+    is_persistent: bool,
 }
 
-/// Why a response that has begun cannot be completed.
+/// Why a response that has begun cannot be completed, and whose fault that is.
 enum Broken {
     Client(&'static str),
     Upstream(&'static str),
 }
 
 /// Passes the endpoint's response on.
-pub(super) async fn relay(exchange: &mut Exchange<'_>, mut reply: Reply<'_, '_>) -> Result<Next, Failure> {
-    let outline = outline(exchange)?;
-    let is_persistent = exchange.may_persist() && !outline.is_until_close;
-    write_head(exchange, &reply, outline, is_persistent)?;
-    exchange.record.status = exchange.scratch.response.status;
-    exchange.record.is_relayed = true;
-    if exchange.worker.log.is_some() {
-        exchange.record.backend = Some(Arc::clone(&reply.chosen.balancer.backend));
-    }
-    let now_ms = exchange.worker.clock.read_ms();
-    exchange.scratch.upstream_in.unpin();
-    exchange
-        .scratch
-        .download
-        .begin(outline.body, outline.framing, outline.keeps_trailers, now_ms);
-
-    let relayed = {
-        let (stream, progress) = (&mut reply.stream, &mut reply.progress);
-        poll_fn(|task| poll_relay(exchange, stream, progress, task)).await
+pub(super) async fn relay(
+    exchange: &mut Exchange<'_>,
+    reply: Reply<'_, '_>,
+    mut answered: Answered,
+) -> Result<Next, Failure> {
+    let begun = begin(exchange, &reply, &mut answered.response);
+    let outcome = match begun {
+        Ok(outline) => {
+            let relayed = poll_fn(|task| poll_relay(exchange, &mut answered, task)).await;
+            exchange.record.bytes_sent = answered.response.download.moved();
+            exchange.record.bytes_received = exchange.scratch.upload.moved();
+            Ok((outline, relayed, answered.response.input.is_empty()))
+        }
+        Err(failure) => Err(failure),
     };
-    exchange.record.bytes_sent = exchange.scratch.download.moved();
-    exchange.record.bytes_received = exchange.scratch.upload.moved();
-    if let Err(broken) = relayed {
-        let (Broken::Client(reason) | Broken::Upstream(reason)) = broken;
-        exchange.record.reason = Some(super::failure::Reason::Own(reason));
+    exchange.worker.responses.give(answered.response);
+    let (outline, relayed, is_drained) = outcome?;
+    if let Err(Broken::Client(reason) | Broken::Upstream(reason)) = relayed {
+        exchange.record.reason = Some(Reason::Own(reason));
         if outline.is_until_close {
             exchange.client.stream.reset_on_close();
         }
         return Ok(Next::Cut);
     }
-    let Reply {
-        chosen,
-        stream,
-        progress,
-        ..
-    } = reply;
-    drop(chosen.lease);
-    let is_request_sent = progress.is_upload_over && !progress.is_upload_cut;
-    if outline.is_upstream_persistent && is_request_sent && exchange.scratch.upstream_in.is_empty() {
-        chosen.held.0.give(stream, exchange.worker.clock.read_ms());
+    drop(reply.chosen.lease);
+    if outline.connection_lives() && answered.sending == Sending::Done && is_drained {
+        reply
+            .chosen
+            .held
+            .0
+            .give(answered.stream, exchange.worker.clock.read_ms());
     }
-    Ok(exchange.after_response(is_persistent).await)
+    Ok(exchange.after_response(outline.is_persistent).await)
 }
 
 /// Sends an answer of a rule's own.
 pub(super) async fn answer(exchange: &mut Exchange<'_>, answer: EarlyAnswer) -> Result<Next, Failure> {
     let is_persistent = exchange.may_persist() && exchange.is_body_drainable();
-    let mut out = std::mem::take(&mut exchange.scratch.client_out.bytes);
-    out.clear();
-    encode::status_line(&mut out, answer.status);
-    for (name, value) in exchange.scratch.response_edits.added() {
-        encode::field_checked(&mut out, name, value)?;
+    let mut output = Output::default();
+    let out = &mut output.bytes;
+    encode::status_line(out, answer.status);
+    for (name, value) in exchange.scratch.edits.added() {
+        encode::field_checked(out, name, value)?;
     }
-    write_date(&mut out);
+    write_date(out);
     if answer.status != 204 {
-        encode::field_number(&mut out, b"content-length", 0);
+        encode::field_number(out, b"content-length", 0);
     }
-    exchange.write_persistence(is_persistent, &mut out);
-    encode::end(&mut out);
-    exchange.scratch.client_out.bytes = out;
+    exchange.write_persistence(is_persistent, out);
+    encode::end(out);
     exchange.record.status = answer.status;
-    Ok(exchange.send_answer(is_persistent).await)
+    Ok(exchange.send_answer(output, is_persistent).await)
 }
 
 /// Answers a failure.
 pub(super) async fn fail(exchange: &mut Exchange<'_>, failure: Failure) -> Next {
-    if let super::failure::Reason::Own(word) = failure.reason {
+    if let Reason::Own(word) = failure.reason {
         exchange.worker.recorder.failures.count(word);
     }
     exchange.record.bytes_received = exchange.scratch.upload.moved();
@@ -121,38 +110,34 @@ pub(super) async fn fail(exchange: &mut Exchange<'_>, failure: Failure) -> Next 
     let is_persistent =
         failure.client == ClientFate::Lives && exchange.may_persist() && exchange.is_body_drainable();
     let is_gone = failure.client == ClientFate::Gone;
-    if !is_gone {
-        write_failure(exchange, &failure, is_persistent);
-    }
+    let output = failure_text(exchange, &failure, is_persistent);
     exchange.record.reason = Some(failure.reason);
     if is_gone {
         Next::Cut
     } else {
-        exchange.send_answer(is_persistent).await
+        exchange.send_answer(output, is_persistent).await
     }
 }
 
-fn write_failure(exchange: &mut Exchange<'_>, failure: &Failure, is_persistent: bool) {
-    let out = &mut exchange.scratch.client_out;
-    // What is left of an interim response goes first; the rest of the exchange's output is forgotten.
-    let mut bytes = out.pending().to_vec();
-    out.clear();
+fn failure_text(exchange: &Exchange<'_>, failure: &Failure, is_persistent: bool) -> Output {
+    let mut output = Output::default();
+    let out = &mut output.bytes;
     let phrase = reason_phrase(failure.status);
-    encode::status_line(&mut bytes, failure.status);
-    write_date(&mut bytes);
-    encode::field(&mut bytes, b"content-type", b"text/plain; charset=utf-8");
-    encode::field_number(&mut bytes, b"content-length", phrase.len() as u64 + 1);
+    encode::status_line(out, failure.status.max(100));
+    write_date(out);
+    encode::field(out, b"content-type", b"text/plain; charset=utf-8");
+    encode::field_number(out, b"content-length", phrase.len() as u64 + 1);
     if exchange.worker.shared.options.reason_header {
         // A word that cannot be a value comes from the configuration; the answer goes without it.
-        let _ = encode::field_checked(&mut bytes, b"x-weir-reason", failure.reason.word().as_bytes());
+        let _ = encode::field_checked(out, b"x-weir-reason", failure.reason.word().as_bytes());
     }
-    exchange.write_persistence(is_persistent, &mut bytes);
-    encode::end(&mut bytes);
-    if exchange.scratch.request.method != weir_wire::Method::Head {
-        bytes.extend_from_slice(phrase.as_bytes());
-        bytes.push(b'\n');
+    exchange.write_persistence(is_persistent, out);
+    encode::end(out);
+    if exchange.scratch.head.method != Method::Head {
+        out.extend_from_slice(phrase.as_bytes());
+        out.push(b'\n');
     }
-    exchange.scratch.client_out.bytes = bytes;
+    output
 }
 
 /// RFC 9110 6.6.1: whoever makes an answer dates it.
@@ -162,13 +147,35 @@ fn write_date(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn outline(exchange: &Exchange<'_>) -> Result<Outline, Failure> {
-    let scratch = &*exchange.scratch;
-    let (head, bytes) = (&scratch.response, scratch.upstream_in.pinned());
-    let body = framing::response_body(head, bytes, &scratch.request.method)
+/// Writes the head and begins the body.
+fn begin(
+    exchange: &mut Exchange<'_>,
+    reply: &Reply<'_, '_>,
+    response: &mut ResponseScratch,
+) -> Result<Outline, Failure> {
+    let outline = outline(exchange, response)?;
+    policy::decorate(exchange, reply.found, reply.way, response);
+    write_head(exchange, reply, response, &outline)?;
+    exchange.record.status = response.head.status;
+    exchange.record.is_relayed = true;
+    if exchange.worker.log.is_some() {
+        exchange.record.backend = Some(Arc::clone(&reply.chosen.balancer.backend));
+    }
+    response.input.unpin();
+    let now_ms = exchange.worker.clock.read_ms();
+    response
+        .download
+        .begin(outline.body, outline.framing, outline.keeps_trailers, now_ms);
+    Ok(outline)
+}
+
+fn outline(exchange: &Exchange<'_>, response: &ResponseScratch) -> Result<Outline, Failure> {
+    let (head, bytes) = (&response.head, response.input.pinned());
+    let body = framing::response_body(head, bytes, &exchange.scratch.head.method)
         .map_err(|_| Failure::answered(502, "upstream_invalid_framing"))?;
-    let connection = Connection::of(&head.fields, bytes)
+    let mut connection = Connection::of(&head.fields, bytes)
         .map_err(|_| Failure::answered(502, "upstream_invalid_connection"))?;
+    connection.is_close |= !connection.is_persistent(head.version);
     let has_length = matches!(body, BodyLength::Empty | BodyLength::Length(_));
     let is_until_close = !has_length && exchange.is_http10();
     let framing = if has_length || is_until_close {
@@ -177,37 +184,31 @@ fn outline(exchange: &Exchange<'_>) -> Result<Outline, Failure> {
         Framing::Chunked
     };
     Ok(Outline {
+        connection,
         body,
         framing,
         is_until_close,
-        is_upstream_persistent: connection.is_persistent(head.version) && body != BodyLength::UntilClose,
         keeps_trailers: framing == Framing::Chunked && exchange.request.wants_trailers,
+        is_persistent: exchange.may_persist() && !is_until_close,
     })
 }
 
-fn write_head(
-    exchange: &mut Exchange<'_>,
-    reply: &Reply<'_, '_>,
-    outline: Outline,
-    is_persistent: bool,
-) -> Result<(), Failure> {
-    policy::decorate(exchange, reply.found, reply.way);
-    let mut out = std::mem::take(&mut exchange.scratch.client_out.bytes);
-    let written = write_head_to(&mut out, exchange, reply, outline, is_persistent);
-    exchange.scratch.client_out.bytes = out;
-    written
+impl Outline {
+    /// Whether the endpoint's connection may carry another request.
+    fn connection_lives(&self) -> bool {
+        !self.connection.is_close && self.body != BodyLength::UntilClose
+    }
 }
 
-fn write_head_to(
-    out: &mut Vec<u8>,
+fn write_head(
     exchange: &Exchange<'_>,
     reply: &Reply<'_, '_>,
-    outline: Outline,
-    is_persistent: bool,
+    response: &mut ResponseScratch,
+    outline: &Outline,
 ) -> Result<(), Failure> {
-    let (head, bytes) = (&exchange.scratch.response, exchange.scratch.upstream_in.pinned());
-    let connection = Connection::of(&head.fields, bytes).unwrap_or(Connection::ABSENT);
-    let mut dropped = connection.dropped();
+    let (head, bytes, edits) = (&response.head, response.input.pinned(), &response.edits);
+    let out = &mut response.output.bytes;
+    let mut dropped = outline.connection.dropped();
     if !outline.keeps_trailers {
         dropped = dropped.union(Known::Trailer.set());
     }
@@ -215,14 +216,13 @@ fn write_head_to(
     if head.status == 204 {
         dropped = dropped.union(Known::ContentLength.set());
     }
-    let edits = &exchange.scratch.response_edits;
     let mut index = 0;
     encode::status_line(out, head.status);
     encode::fields(out, bytes, &head.fields, |field| {
         index += 1;
         let is_dropped = dropped.contains(field.known)
             || edits.is_dropped(index - 1)
-            || connection.nominates(field, &head.fields, bytes);
+            || outline.connection.nominates(field, &head.fields, bytes);
         !is_dropped
     });
     for (name, value) in edits.added() {
@@ -232,7 +232,7 @@ fn write_head_to(
     if outline.framing == Framing::Chunked {
         encode::field(out, b"transfer-encoding", b"chunked");
     }
-    exchange.write_persistence(is_persistent, out);
+    exchange.write_persistence(outline.is_persistent, out);
     encode::end(out);
     Ok(())
 }
@@ -242,7 +242,7 @@ fn write_reports(out: &mut Vec<u8>, reply: &Reply<'_, '_>) -> Result<(), Failure
     let spec = &reply.way.forward.spec;
     if let Some(key) = &reply.way.key
         && let Some(value) = &key.new_cookie
-        && let weir_model::Algorithm::ConsistentHash(hash) = &spec.algorithm
+        && let Algorithm::ConsistentHash(hash) = &spec.algorithm
         && let Some(HashSource::Cookie(cookie)) = hash.sources.get(usize::from(key.source))
     {
         let mut text = Vec::new();
@@ -270,26 +270,29 @@ fn write_reports(out: &mut Vec<u8>, reply: &Reply<'_, '_>) -> Result<(), Failure
 
 fn poll_relay(
     exchange: &mut Exchange<'_>,
-    stream: &mut Stream,
-    progress: &mut Progressing,
+    answered: &mut Answered,
     task: &mut Context<'_>,
 ) -> Poll<Result<(), Broken>> {
-    if let Err(failure) = exchange.poll_upload(stream, progress, task) {
+    let Answered {
+        stream,
+        response,
+        sending,
+        watches_client,
+    } = answered;
+    if let Err(failure) = exchange.poll_upload(stream, sending, task) {
         let reason = match failure.reason {
-            super::failure::Reason::Own(word) => word,
-            super::failure::Reason::Configured(_) => "upload_failed",
+            Reason::Own(word) => word,
+            Reason::Configured(_) => "upload_failed",
         };
         return Poll::Ready(Err(Broken::Client(reason)));
     }
-    let scratch = &mut *exchange.scratch;
-    let moved = scratch.download.poll(
-        task,
-        stream,
-        &mut scratch.upstream_in,
-        &mut exchange.client.stream,
-        &mut scratch.client_out,
-    );
-    match moved {
+    let ResponseScratch {
+        input,
+        output,
+        download,
+        ..
+    } = &mut **response;
+    match download.poll(task, stream, input, &mut exchange.client.stream, output) {
         Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
         Poll::Ready(Err(PumpFailure::Sink)) => return Poll::Ready(Err(Broken::Client("client_gone"))),
         Poll::Ready(Err(PumpFailure::Malformed(_))) => {
@@ -300,17 +303,17 @@ fn poll_relay(
         }
         Poll::Pending => {}
     }
-    let upload_ms = exchange.upload_deadline_ms(progress);
+    if download.stall() == Stall::Source && exchange.poll_client_gone(watches_client, task).is_err() {
+        return Poll::Ready(Err(Broken::Client("client_gone")));
+    }
+    let upload_ms = exchange.upload_deadline_ms(*sending);
     let bounds = &exchange.worker.shared.bounds;
     let now_ms = exchange.worker.clock.refresh_ms();
-    let download_ms = exchange
-        .scratch
-        .download
-        .deadline_ms(now_ms, bounds.write_ms, |since_ms, _, _| {
-            since_ms.saturating_add(bounds.stream_idle_ms)
-        });
+    let download_ms = download.deadline_ms(now_ms, bounds.write_ms, |since_ms, _, _| {
+        since_ms.saturating_add(bounds.stream_idle_ms)
+    });
     if exchange.is_late(download_ms.min(upload_ms).min(exchange.deadline_ms)) {
-        return Poll::Ready(Err(match exchange.scratch.download.stall() {
+        return Poll::Ready(Err(match download.stall() {
             Stall::Sink if now_ms >= download_ms => Broken::Client("client_write_timeout"),
             _ if now_ms >= exchange.deadline_ms => Broken::Upstream("request_timeout"),
             Stall::Source if now_ms >= download_ms => Broken::Upstream("upstream_stalled"),
@@ -344,19 +347,19 @@ impl Exchange<'_> {
         }
     }
 
-    /// Sends what waits in `client_out`.
-    async fn send_answer(&mut self, is_persistent: bool) -> Next {
+    /// Sends an answer of weir's own.
+    async fn send_answer(&mut self, mut output: Output, is_persistent: bool) -> Next {
         let deadline_ms = self
             .worker
             .clock
             .refresh_ms()
             .saturating_add(self.worker.shared.bounds.write_ms);
         let alarm = self.worker.alarm(&self.client.timer);
-        let (out, stream) = (&mut self.scratch.client_out, &mut self.client.stream);
-        let sent = alarm
-            .until(deadline_ms, |task| out.poll_flush(stream, task))
-            .await;
-        match sent {
+        let stream = &mut self.client.stream;
+        match alarm
+            .until(deadline_ms, |task| output.poll_flush(stream, task))
+            .await
+        {
             Ok(Ok(())) => self.after_response(is_persistent).await,
             Ok(Err(_)) | Err(_) => Next::Cut,
         }
@@ -378,12 +381,9 @@ impl Exchange<'_> {
         let alarm = self.worker.alarm(&self.client.timer);
         let (scratch, stream) = (&mut *self.scratch, &mut self.client.stream);
         let drained = alarm.until(deadline_ms, |task| {
-            scratch.upload.poll_discard(
-                task,
-                stream,
-                &mut scratch.client_in,
-                limits::DRAIN_BODY_BYTES as u64,
-            )
+            scratch
+                .upload
+                .poll_discard(task, stream, &mut scratch.input, limits::DRAIN_BODY_BYTES as u64)
         });
         match drained.await {
             Ok(Ok(())) => Next::KeepAlive,

@@ -41,14 +41,14 @@ pub(super) fn find<'v>(exchange: &mut Exchange<'_>, snapshot: &'v Snapshot) -> R
     let listener = &snapshot.listeners[index];
     request::find_client(exchange, &listener.client_ip);
     let scratch = &*exchange.scratch;
-    let bytes = scratch.client_in.pinned();
+    let bytes = scratch.input.pinned();
     let hit = listener.router.find(&RequestParts {
         host: &scratch.host,
         path: exchange.path(),
         query: exchange.query(),
-        method: scratch.request.method.name(bytes),
+        method: scratch.head.method.name(bytes),
         headers: &Fields {
-            head: &scratch.request,
+            head: &scratch.head,
             bytes,
         },
     })?;

@@ -48,7 +48,7 @@ impl KeyView for Exchange<'_> {
             return each(self.scratch.host.as_bytes());
         }
         let bytes = self.head();
-        for field in &self.scratch.request.fields {
+        for field in &self.scratch.head.fields {
             if field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()) {
                 each(field.value.of(bytes));
             }
@@ -57,7 +57,7 @@ impl KeyView for Exchange<'_> {
 
     fn cookie(&self, name: &str) -> Option<&[u8]> {
         cookie::value(
-            self.scratch.request.fields.values(Known::Cookie, self.head()),
+            self.scratch.head.fields.values(Known::Cookie, self.head()),
             name.as_bytes(),
         )
     }

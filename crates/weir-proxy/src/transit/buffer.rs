@@ -96,6 +96,16 @@ impl Input {
         Poll::Ready(Ok(length))
     }
 
+    /// The same without waiting.
+    pub(crate) fn try_fill(&mut self, stream: &Stream, capacity_max: usize) -> io::Result<usize> {
+        if self.end == self.bytes.len() && !self.make_room(capacity_max) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let length = stream.try_read(&mut self.bytes[self.end..])?;
+        self.end += length;
+        Ok(length)
+    }
+
     fn rewind_when_empty(&mut self) {
         if self.start == self.end {
             self.start = self.pin + self.pinned_length;

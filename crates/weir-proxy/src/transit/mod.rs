@@ -8,7 +8,8 @@ mod pump;
 mod scratch;
 mod tee;
 
+pub(crate) use buffer::Output;
 pub(crate) use edits::Edits;
 pub(crate) use pump::{Framing, PumpFailure, Stall};
-pub(crate) use scratch::Scratch;
+pub(crate) use scratch::{FreeList, RequestScratch, ResponseScratch};
 pub(crate) use tee::{TeeEnd, tee};

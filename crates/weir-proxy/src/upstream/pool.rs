@@ -22,6 +22,21 @@ pub(crate) struct EndpointPool {
     pub(crate) endpoint: Arc<LiveEndpoint>,
     unused: RefCell<Vec<Unused>>,
     is_closed: Cell<bool>,
+    allowance: Rc<Allowance>,
+}
+
+/// How many unused connections a worker may keep, over all endpoints: they take files that used ones need.
+#[derive(Debug)]
+struct Allowance {
+    kept: Cell<usize>,
+    kept_max: usize,
+}
+
+impl Allowance {
+    fn gave_back(&self, count: usize) {
+        debug_assert!(count <= self.kept.get());
+        self.kept.set(self.kept.get() - count);
+    }
 }
 
 #[derive(Debug)]
@@ -47,6 +62,7 @@ impl EndpointPool {
     pub(crate) fn take(&self, now_ms: u64) -> Option<Stream> {
         loop {
             let mut unused = self.unused.borrow_mut().pop()?;
+            self.allowance.gave_back(1);
             let is_fresh = now_ms.saturating_sub(unused.since_ms) < timeout_ms();
             if is_fresh && is_quiet(&mut unused.stream) {
                 return Some(unused.stream);
@@ -58,8 +74,10 @@ impl EndpointPool {
     /// or the endpoint is gone.
     pub(crate) fn give(&self, stream: Stream, now_ms: u64) {
         let mut unused = self.unused.borrow_mut();
-        if unused.len() < limits::POOL_IDLE_CONNECTIONS && !self.is_closed.get() && self.endpoint.is_listed()
-        {
+        let is_room = unused.len() < limits::POOL_IDLE_CONNECTIONS
+            && self.allowance.kept.get() < self.allowance.kept_max;
+        if is_room && !self.is_closed.get() && self.endpoint.is_listed() {
+            self.allowance.kept.set(self.allowance.kept.get() + 1);
             unused.push(Unused {
                 stream,
                 since_ms: now_ms,
@@ -68,24 +86,45 @@ impl EndpointPool {
     }
 
     fn sweep(&self, now_ms: u64) {
-        self.unused.borrow_mut().retain_mut(|unused| {
+        let mut unused = self.unused.borrow_mut();
+        let before = unused.len();
+        unused.retain_mut(|unused| {
             now_ms.saturating_sub(unused.since_ms) < timeout_ms() && is_quiet(&mut unused.stream)
         });
+        self.allowance.gave_back(before - unused.len());
+    }
+
+    fn clear(&self) {
+        let mut unused = self.unused.borrow_mut();
+        self.allowance.gave_back(unused.len());
+        unused.clear();
     }
 
     fn close(&self) {
         self.is_closed.set(true);
-        self.unused.borrow_mut().clear();
+        self.clear();
     }
 }
 
 /// The pools of one worker. They outlive snapshots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pools {
     by_endpoint: RefCell<IdMap<Rc<EndpointPool>>>,
+    allowance: Rc<Allowance>,
 }
 
 impl Pools {
+    /// Pools that keep at most `kept_max` unused connections in all.
+    pub(crate) fn new(kept_max: usize) -> Self {
+        Self {
+            by_endpoint: RefCell::default(),
+            allowance: Rc::new(Allowance {
+                kept: Cell::new(0),
+                kept_max,
+            }),
+        }
+    }
+
     /// The pool of an endpoint.
     pub(crate) fn of(&self, endpoint: &Arc<LiveEndpoint>) -> Rc<EndpointPool> {
         if let Some(pool) = self.by_endpoint.borrow().get(&endpoint.id) {
@@ -95,6 +134,7 @@ impl Pools {
             endpoint: Arc::clone(endpoint),
             unused: RefCell::default(),
             is_closed: Cell::new(false),
+            allowance: Rc::clone(&self.allowance),
         });
         self.by_endpoint
             .borrow_mut()
@@ -116,7 +156,7 @@ impl Pools {
     /// Closes all unused connections: their descriptors are needed.
     pub(crate) fn close_unused(&self) {
         for pool in self.by_endpoint.borrow().values() {
-            pool.unused.borrow_mut().clear();
+            pool.clear();
         }
     }
 

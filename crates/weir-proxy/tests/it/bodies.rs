@@ -390,26 +390,38 @@ fn row27_a_client_that_sends_no_more_still_gets_its_answer() {
 
 #[test]
 fn f10_a_client_that_breaks_its_connection_ends_the_request() {
-    let ended = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&ended);
-    let backend = Backend::scripted(move |_, stream| {
-        read_request(stream).unwrap();
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest);
-        counter.fetch_add(1, Ordering::SeqCst);
-    });
-    let rig = Rig::new(&Plan::to(&[backend.address]));
-    let mut client = rig.client();
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("the request arrives", || backend.connections() == 1);
-    std::thread::sleep(Duration::from_millis(20));
-    socket2::SockRef::from(&client.stream)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
-    drop(client);
-    eventually("the endpoint's connection ends", || {
-        ended.load(Ordering::SeqCst) == 1
-    });
+    // Before the response's head, behind a pipelined request, and in the middle of a response that stalls.
+    for (pipelined, answer) in [
+        ("", ""),
+        ("GET /2 HTTP/1.1\r\n", ""),
+        ("", "HTTP/1.1 200 OK\r\n\r\nhalf"),
+    ] {
+        let ended = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&ended);
+        let backend = Backend::scripted(move |_, stream| {
+            read_request(stream).unwrap();
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest);
+            counter.fetch_add(1, Ordering::SeqCst);
+        });
+        let rig = Rig::new(&Plan::to(&[backend.address]));
+        let mut client = rig.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        eventually("the request arrives", || backend.connections() == 1);
+        client.send(pipelined);
+        if !answer.is_empty() {
+            client.head().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        socket2::SockRef::from(&client.stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(client);
+        eventually("the endpoint's connection ends", || {
+            ended.load(Ordering::SeqCst) == 1
+        });
+    }
 }
 
 #[test]

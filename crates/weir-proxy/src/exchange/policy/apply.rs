@@ -1,14 +1,14 @@
 //! Which filters apply, and when.
 
-use weir_model::Cors;
 use weir_wire::Known;
 
 use super::super::route::{Found, Way};
 use super::super::{Exchange, Failure, outbound};
 use super::{cors, headers, redirect};
 use crate::compile::Action;
+use crate::transit::ResponseScratch;
 
-/// A complete answer without body; its fields wait in `response_edits`.
+/// A complete answer without body; its fields wait in the request's edits, which nothing else needs then.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::exchange) struct EarlyAnswer {
     pub(in crate::exchange) status: u16,
@@ -19,7 +19,7 @@ pub(in crate::exchange) fn answer_early(
     exchange: &mut Exchange<'_>,
     found: &Found<'_>,
 ) -> Option<EarlyAnswer> {
-    let mut edits = std::mem::take(&mut exchange.scratch.response_edits);
+    let mut edits = std::mem::take(&mut exchange.scratch.edits);
     let status = if let Some(cors) = &found.rule.policy.cors
         && cors::is_preflight(exchange)
     {
@@ -37,7 +37,7 @@ pub(in crate::exchange) fn answer_early(
             headers::apply(change, &mut edits, &none, &[]);
         }
     }
-    exchange.scratch.response_edits = edits;
+    exchange.scratch.edits = edits;
     status.map(|status| EarlyAnswer { status })
 }
 
@@ -48,7 +48,7 @@ pub(in crate::exchange) fn prepare(
     way: &Way<'_>,
 ) -> Result<(), Failure> {
     exchange.timeout_ms = found.rule.timeouts.request_ms;
-    let keeps_id = exchange.request.is_peer_trusted && exchange.scratch.request.fields.has(Known::XRequestId);
+    let keeps_id = exchange.request.is_peer_trusted && exchange.scratch.head.fields.has(Known::XRequestId);
     if !keeps_id {
         let mut rng = exchange.worker.rng.borrow_mut();
         exchange.request.request_id = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
@@ -56,35 +56,20 @@ pub(in crate::exchange) fn prepare(
     outbound::write_head(exchange, found, way)
 }
 
-/// Writes the changes to the response's head to `response_edits`.
-pub(in crate::exchange) fn decorate(exchange: &mut Exchange<'_>, found: &Found<'_>, way: &Way<'_>) {
-    let cors = found
-        .policies(Some(way))
-        .filter_map(|policy| policy.cors.as_deref())
-        .last();
-    let is_changed = found
-        .policies(Some(way))
-        .any(|policy| !policy.response_headers.is_empty());
-    if cors.is_none() && !is_changed {
-        return;
-    }
-    let mut edits = std::mem::take(&mut exchange.scratch.response_edits);
-    write_changes(exchange, found, way, cors, &mut edits);
-    exchange.scratch.response_edits = edits;
-}
-
-fn write_changes(
+/// Writes the changes to the response's head to its edits.
+pub(in crate::exchange) fn decorate(
     exchange: &Exchange<'_>,
     found: &Found<'_>,
     way: &Way<'_>,
-    cors: Option<&Cors>,
-    edits: &mut crate::transit::Edits,
+    response: &mut ResponseScratch,
 ) {
-    let (fields, bytes) = (
-        &exchange.scratch.response.fields,
-        exchange.scratch.upstream_in.pinned(),
-    );
-    if let Some(cors) = cors {
+    let (fields, bytes) = (&response.head.fields, response.input.pinned());
+    let edits = &mut response.edits;
+    if let Some(cors) = found
+        .policies(Some(way))
+        .filter_map(|policy| policy.cors.as_deref())
+        .last()
+    {
         cors::decorate(cors, exchange, edits, (fields, bytes));
     }
     for change in found

@@ -10,7 +10,7 @@ use crate::transit::Edits;
 
 /// Whether the request asks what a cross-origin request may do.
 pub(super) fn is_preflight(exchange: &Exchange<'_>) -> bool {
-    let head = &exchange.scratch.request;
+    let head = &exchange.scratch.head;
     head.method == Method::Options
         && head.fields.has(Known::Origin)
         && head.fields.has(Known::AccessControlRequestMethod)
@@ -18,7 +18,7 @@ pub(super) fn is_preflight(exchange: &Exchange<'_>) -> bool {
 
 /// Writes the answer to a preflight; nothing for an origin that may not.
 pub(super) fn write_preflight(cors: &Cors, exchange: &Exchange<'_>, edits: &mut Edits) {
-    let (fields, bytes) = (&exchange.scratch.request.fields, exchange.head());
+    let (fields, bytes) = (&exchange.scratch.head.fields, exchange.head());
     if !write_origin(cors, fields, bytes, edits) {
         return;
     }
@@ -47,7 +47,7 @@ pub(super) fn write_preflight(cors: &Cors, exchange: &Exchange<'_>, edits: &mut 
 
 /// Adds what a script needs to read the response; replaces what the endpoint said of it.
 pub(super) fn decorate(cors: &Cors, exchange: &Exchange<'_>, edits: &mut Edits, response: (&Fields, &[u8])) {
-    let (fields, bytes) = (&exchange.scratch.request.fields, exchange.head());
+    let (fields, bytes) = (&exchange.scratch.head.fields, exchange.head());
     if !fields.has(Known::Origin) {
         return;
     }

@@ -14,7 +14,7 @@ use super::super::route::{Found, Way};
 use super::super::{Exchange, outbound};
 use crate::compile::{MirrorTarget, Snapshot};
 use crate::time::{Alarm, Timer};
-use crate::transit::{Framing, Scratch, TeeEnd, tee};
+use crate::transit::{Framing, ResponseScratch, TeeEnd, tee};
 use crate::upstream::{Held, connect};
 use crate::worker::Worker;
 
@@ -65,8 +65,8 @@ fn start(exchange: &mut Exchange<'_>, snapshot: &Snapshot, target: &MirrorTarget
         worker: Rc::clone(worker),
         lease: Lease::new(held.clone()),
         held,
-        method: exchange.scratch.request.method,
-        head: exchange.scratch.upstream_out.pending().to_vec(),
+        method: exchange.scratch.head.method,
+        head: exchange.scratch.output.pending().to_vec(),
         body,
         framing: outbound::framing(exchange.request.body),
     };
@@ -96,7 +96,7 @@ async fn deliver(copy: Copy) {
         std::task::Poll::Ready(())
     })
     .await;
-    let mut scratch = worker.take_scratch();
+    let mut scratch = worker.responses.take();
     let deadline_ms = worker.clock.refresh_ms() + limits::REQUEST_TIMEOUT.as_millis() as u64;
     if exchange_copy(copy, &mut scratch, worker.alarm(&timer), deadline_ms)
         .await
@@ -104,21 +104,26 @@ async fn deliver(copy: Copy) {
     {
         worker.recorder.failures.count("mirror_lost");
     }
-    worker.give_scratch(scratch);
+    worker.responses.give(scratch);
     worker.end_copy();
 }
 
 async fn exchange_copy(
     copy: Copy,
-    scratch: &mut Scratch,
+    scratch: &mut ResponseScratch,
     alarm: Alarm<'_>,
     deadline_ms: u64,
 ) -> Result<(), Lost> {
     let mut stream = match copy.held.0.take(copy.worker.clock.read_ms()) {
         Some(stream) => stream,
-        None => connect(&copy.held.0.endpoint.address, alarm, deadline_ms)
-            .await
-            .map_err(|_| Lost)?,
+        None => connect(
+            &copy.held.0.endpoint.address,
+            &copy.worker.pools,
+            alarm,
+            deadline_ms,
+        )
+        .await
+        .map_err(|_| Lost)?,
     };
     send(&copy, &mut stream, scratch, alarm, deadline_ms).await?;
     let is_reusable = forget_response(copy.method, &mut stream, scratch, alarm, deadline_ms).await?;
@@ -132,13 +137,14 @@ async fn exchange_copy(
 async fn send(
     copy: &Copy,
     stream: &mut Stream,
-    scratch: &mut Scratch,
+    scratch: &mut ResponseScratch,
     alarm: Alarm<'_>,
     deadline_ms: u64,
 ) -> Result<(), Lost> {
-    let out = &mut scratch.upstream_out;
+    let out = &mut scratch.output;
     out.bytes.extend_from_slice(&copy.head);
     let mut has_more = copy.body.is_some();
+    let mut data = Vec::new();
     loop {
         alarm
             .until(deadline_ms, |task| out.poll_flush(stream, task))
@@ -149,16 +155,15 @@ async fn send(
         let (true, Some(body)) = (has_more, &copy.body) else {
             return Ok(());
         };
-        let data = &mut scratch.text;
         data.clear();
         let taken = alarm
-            .until(deadline_ms, |task| body.poll_take(task, data))
+            .until(deadline_ms, |task| body.poll_take(task, &mut data))
             .await
             .map_err(|_| Lost)?;
         has_more = taken.ok_or(Lost)?;
         match copy.framing {
-            Framing::Plain => out.bytes.extend_from_slice(data),
-            Framing::Chunked => write_chunk(&mut out.bytes, data),
+            Framing::Plain => out.bytes.extend_from_slice(&data),
+            Framing::Chunked => write_chunk(&mut out.bytes, &data),
         }
         if !has_more && copy.framing == Framing::Chunked {
             out.bytes.extend_from_slice(LAST_CHUNK);
@@ -170,24 +175,20 @@ async fn send(
 async fn forget_response(
     method: Method,
     stream: &mut Stream,
-    scratch: &mut Scratch,
+    scratch: &mut ResponseScratch,
     alarm: Alarm<'_>,
     deadline_ms: u64,
 ) -> Result<bool, Lost> {
     loop {
-        match scratch
-            .response
-            .parse(scratch.upstream_in.unread())
-            .map_err(|_| Lost)?
-        {
-            Progress::Complete if scratch.response.status >= 200 => break,
+        match scratch.head.parse(scratch.input.unread()).map_err(|_| Lost)? {
+            Progress::Complete if scratch.head.status >= 200 => break,
             Progress::Complete => {
-                scratch.upstream_in.consume(scratch.response.length);
+                scratch.input.consume(scratch.head.length);
                 continue;
             }
             Progress::Partial => {}
         }
-        let input = &mut scratch.upstream_in;
+        let input = &mut scratch.input;
         let filled = alarm
             .until(deadline_ms, |task| {
                 input.poll_fill(stream, task, limits::BUFFER_BYTES)
@@ -197,17 +198,17 @@ async fn forget_response(
             return Err(Lost);
         }
     }
-    let (head, bytes) = (&scratch.response, scratch.upstream_in.unread());
+    let (head, bytes) = (&scratch.head, scratch.input.unread());
     let body = framing::response_body(head, bytes, &method).map_err(|_| Lost)?;
     let connection = Connection::of(&head.fields, bytes).map_err(|_| Lost)?;
     let is_reusable = connection.is_persistent(head.version) && body != BodyLength::UntilClose;
-    scratch.upstream_in.consume(head.length);
+    scratch.input.consume(head.length);
     scratch.download.begin(body, Framing::Plain, false, 0);
-    let (input, download) = (&mut scratch.upstream_in, &mut scratch.download);
+    let (input, download) = (&mut scratch.input, &mut scratch.download);
     let read = alarm
         .until(deadline_ms, |task| {
             download.poll_discard(task, stream, input, u64::MAX)
         })
         .await;
-    Ok(is_reusable && matches!(read, Ok(Ok(()))) && scratch.upstream_in.is_empty())
+    Ok(is_reusable && matches!(read, Ok(Ok(()))) && scratch.input.is_empty())
 }
