@@ -548,6 +548,26 @@ fn f2_a_backend_that_stalls_costs_its_timeout() {
     }
 }
 
+// A client that has sent something behind its request and then breaks the connection.
+#[test]
+fn f10_an_abort_behind_a_pipelined_request_reaches_the_backend() {
+    let took = time_to_cancel(&(get("/wait") + &get("/second")), true, Raw::abort);
+    assert!(took < Duration::from_millis(500), "{took:?}");
+    let took = time_to_cancel(&get("/wait"), true, |mut client| {
+        client.send(get("/second"));
+        std::thread::sleep(Duration::from_millis(100));
+        client.abort();
+    });
+    assert!(took < Duration::from_millis(700), "{took:?}");
+}
+
+// A client that breaks the connection in the middle of a response that stalls.
+#[test]
+fn f10_an_abort_in_a_stalled_response_reaches_the_backend() {
+    let took = time_to_cancel(&get("/body"), true, Raw::abort);
+    assert!(took < Duration::from_millis(500), "{took:?}");
+}
+
 #[test]
 fn f10_an_early_refusal_of_an_upload_reaches_the_client() {
     // Like servers that refuse large bodies: an answer, and a close that becomes a reset because nothing was read.

@@ -302,3 +302,63 @@ fn e5_row30_a_backend_that_holds_everything_up() {
         assert_eq!(statuses(&text), [200], "{index}: {text}");
     }
 }
+
+// Was: 64 / 100 * 45 = 0 connections, because it divided first; nothing was served at all.
+#[test]
+fn e5_row30_few_files() {
+    running_out_of_files(64);
+}
+
+/// A Service `name` with one endpoint, and a route to it.
+fn service(name: &str, port: u16) -> String {
+    let endpoints = crate::harness::endpoints(&[port]).replace("backend", name);
+    format!(
+        "\
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: default}}
+spec:
+  ports: [{{name: http, port: 3000, targetPort: http}}]
+"
+    ) + &endpoints
+        + &route(name, &format!("/{name}")).replace(
+            "backendRefs: [{name: backend",
+            &format!("backendRefs: [{{name: {name}"),
+        )
+}
+
+// Unused connections to one endpoint take the files that connections to another one need.
+#[test]
+fn e5_row30_unused_connections_make_room_for_used_ones() {
+    let slow = || {
+        Scripted::start(|request, line| {
+            std::thread::sleep(Duration::from_millis(150));
+            line.ok(request.target())
+        })
+    };
+    let backends = [slow(), slow(), slow(), slow()];
+    let port = free_port();
+    let config = crate::harness::gateway(port)
+        + &backends
+            .iter()
+            .enumerate()
+            .map(|(index, backend)| service(&format!("s{index}"), backend.port()))
+            .collect::<String>();
+    let gateway = Poor::start_with(200, port, &config);
+    let mut clients: Vec<_> = (0..70).map(|_| Raw::connect(gateway.address)).collect();
+    for round in 0..4 {
+        for client in &mut clients {
+            client.send(get(&format!("/s{round}/x")));
+        }
+        for (index, client) in clients.iter_mut().enumerate() {
+            let (text, end) =
+                client.read_until(SOON, |bytes| bytes.ends_with(b"/x") || bytes.ends_with(b"\n"));
+            assert_eq!(
+                (statuses(&text), end),
+                (vec![200], End::Open),
+                "service {round}, client {index}: {text}"
+            );
+        }
+    }
+}

@@ -237,7 +237,7 @@ fn g1_a_removed_route_ends_for_new_requests_and_not_for_one_under_way() {
 #[test]
 fn g1_listeners_come_and_go() {
     let backend = Scripted::start(|request, line| {
-        if request.target() == "/slow" {
+        if request.target().starts_with("/slow") {
             std::thread::sleep(Duration::from_millis(500));
         }
         line.ok(request.target())
@@ -259,12 +259,13 @@ fn g1_listeners_come_and_go() {
         idle.send(get("/idle"));
         idle.expect("/idle");
         let mut busy = Raw::connect(other);
-        busy.send(get("/slow"));
-        backend.wait_for("/slow");
+        let slow = format!("/slow/{generation}");
+        busy.send(get(&slow));
+        backend.wait_for(&slow);
         gateway.rewrite(&one, &format!("generation {} in force", generation + 1));
         wait_until("the listener is closed", || TcpStream::connect(other).is_err());
         // What was under way is answered; an idle connection ends, and in order.
-        busy.expect("/slow");
+        busy.expect(&slow);
         let (text, end) = idle.read_all();
         assert_eq!((text.as_str(), end), ("", End::Closed));
         assert_eq!(status_of(gateway.address, "/"), 200);
