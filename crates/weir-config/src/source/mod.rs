@@ -8,6 +8,7 @@ mod documents;
 mod files;
 #[cfg(test)]
 pub(crate) mod scratch;
+mod signal;
 mod walk;
 mod watch;
 

@@ -1,25 +1,34 @@
 //! Noticing that files changed.
 //!
 //! Events of the kernel only wake; whoever waits reads everything again and compares contents
-//! ([`super::FileSource::load`]). Polling is the safety net for file systems without events.
+//! ([`super::FileSource::load`]). They also say when a writer is done: a file that is written slowly and in place is
+//! waited for, because its first half may well be a smaller configuration that is valid. Polling is the safety net for file systems without events.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use super::signal::{Filter, Signal};
 use super::walk::{Walk, walk};
 
-/// Time without further writes after which a file that is still open counts as written.
+/// Time that is given to changes that belong together, such as a removal and the name that takes its place.
+const TOGETHER: Duration = Duration::from_millis(5);
+/// Time without further changes after which something whose end cannot be seen counts as complete.
 const QUIET: Duration = Duration::from_millis(80);
-/// Longest time that a stream of writes can put off a wake.
+/// Longest time that changes can put off a wake while nobody is seen to write.
 const QUIET_MAX: Duration = Duration::from_millis(500);
+/// Time without further writes after which a writer that does not close its file has lost its privilege: it may be
+/// a logger that never closes, or a copy over a network that broke. A pause inside a slow but living copy is
+/// shorter.
+const WRITER_PAUSE: Duration = Duration::from_secs(3);
+/// Longest time that writers can put off a wake: whoever writes all the time must not keep other changes away.
+const WRITER_MAX: Duration = Duration::from_secs(10);
 /// Time between two looks at names, sizes and times of files.
 const POLL: Duration = Duration::from_secs(2);
 /// The same when the kernel sends no events.
@@ -35,6 +44,7 @@ pub struct Watcher {
     watched: HashSet<PathBuf>,
     sender: Sender<Signal>,
     receiver: Receiver<Signal>,
+    pending: Option<Pending>,
     fingerprint: u64,
     polled: Instant,
     reread: Instant,
@@ -62,13 +72,55 @@ impl Waker {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signal {
-    /// A file is complete: written and closed, renamed, linked or removed.
-    Complete,
-    /// A file is being written.
-    Partial,
-    Asked,
+/// Changes that have been seen and not told yet.
+#[derive(Debug)]
+struct Pending {
+    /// When the first of them was seen.
+    since: Instant,
+    /// When they are to be told, unless somebody writes.
+    due: Instant,
+    /// Files that are being written, and when they last were.
+    writers: HashMap<PathBuf, Instant>,
+    /// Found by looking, so that only looking again says whether it is over.
+    is_polled: bool,
+}
+
+impl Pending {
+    fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            due: now,
+            writers: HashMap::new(),
+            is_polled: false,
+        }
+    }
+
+    fn note(&mut self, signal: &Signal, now: Instant) {
+        let wait = match signal {
+            Signal::Complete(paths) => {
+                for path in paths {
+                    self.writers.remove(path);
+                }
+                TOGETHER
+            }
+            Signal::Writing(path) => {
+                self.writers.insert(path.clone(), now);
+                Duration::ZERO
+            }
+            Signal::Touched => QUIET,
+            Signal::Asked => Duration::ZERO,
+        };
+        self.is_polled = false;
+        self.due = (now + wait).min(self.since + QUIET_MAX);
+    }
+
+    /// When they are to be told.
+    fn due(&self) -> Instant {
+        match self.writers.values().max() {
+            Some(last) => (*last + WRITER_PAUSE).min(self.since + WRITER_MAX),
+            None => self.due,
+        }
+    }
 }
 
 impl Watcher {
@@ -87,11 +139,12 @@ impl Watcher {
             watched: HashSet::new(),
             sender,
             receiver,
+            pending: None,
             fingerprint: 0,
             polled: now,
             reread: now,
         };
-        let filter = Filter::new(&watcher.roots);
+        let mut filter = Filter::new(&watcher.roots);
         let events = watcher.sender.clone();
         let forward = move |event: notify::Result<Event>| {
             if let Some(signal) = filter.signal(event) {
@@ -113,64 +166,89 @@ impl Watcher {
         Waker(self.sender.clone())
     }
 
-    /// Waits until something may have changed, a waker asks, or `timeout` is over.
+    /// Waits until something may have changed, a waker asks, or `timeout` is over. A file that is being written is
+    /// waited for, for some seconds; a waker need not wait.
     pub fn next(&mut self, timeout: Duration) -> Changed {
         let deadline = Instant::now().checked_add(timeout);
         loop {
             let now = Instant::now();
-            let poll = if self.has_events() {
-                POLL
-            } else {
-                POLL_WITHOUT_EVENTS
+            let until = match &self.pending {
+                Some(pending) => pending.due(),
+                None => self.polled + self.poll_interval(),
             };
-            let next_poll = self.polled + poll;
-            let until = deadline.map_or(next_poll, |deadline| deadline.min(next_poll));
-            match self.receiver.recv_timeout(until.saturating_duration_since(now)) {
-                Ok(signal) => return self.settle(signal),
+            if now >= until {
+                if self.pending.is_none() {
+                    self.poll(now);
+                } else if self.is_still(now) {
+                    return self.tell(Changed::Files);
+                }
+                continue;
+            }
+            let wake = deadline.map_or(until, |deadline| deadline.min(until));
+            match self.receiver.recv_timeout(wake.saturating_duration_since(now)) {
+                Ok(Signal::Asked) => return self.tell(Changed::Asked),
+                Ok(signal) => {
+                    let now = Instant::now();
+                    self.pending
+                        .get_or_insert_with(|| Pending::new(now))
+                        .note(&signal, now);
+                }
                 // This watcher holds a sender, so that the channel never disconnects.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)
+                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) =>
+                {
+                    return Changed::Timeout;
+                }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
-            let now = Instant::now();
-            if now >= next_poll && self.poll(now) {
-                return Changed::Files;
-            }
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Changed::Timeout;
-            }
         }
     }
 
-    /// Waits until files that are being written are complete, and takes all signals up to then.
-    fn settle(&mut self, first: Signal) -> Changed {
-        let limit = Instant::now() + QUIET_MAX;
-        let mut signal = first;
-        let mut asked = first == Signal::Asked;
-        loop {
-            let wait = if signal == Signal::Partial {
-                QUIET
-            } else {
-                Duration::ZERO
-            };
-            match self.receiver.recv_timeout(wait) {
-                Ok(next) if Instant::now() < limit => signal = next,
-                Ok(_) | Err(_) => break,
-            }
-            asked |= signal == Signal::Asked;
+    fn poll_interval(&self) -> Duration {
+        match self.has_events() {
+            true => POLL,
+            false => POLL_WITHOUT_EVENTS,
         }
+    }
+
+    /// Ends what is pending.
+    fn tell(&mut self, changed: Changed) -> Changed {
+        self.pending = None;
         self.fingerprint = self.follow();
         self.polled = Instant::now();
-        if asked { Changed::Asked } else { Changed::Files }
+        changed
     }
 
-    fn poll(&mut self, now: Instant) -> bool {
+    /// Looks whether anything changed. A change is pending then: its events may be on their way.
+    fn poll(&mut self, now: Instant) {
         self.polled = now;
         let fingerprint = self.follow();
-        let changed = fingerprint != self.fingerprint || now >= self.reread + REREAD;
-        self.fingerprint = fingerprint;
-        if changed {
+        if fingerprint != self.fingerprint || now >= self.reread + REREAD {
             self.reread = now;
+            self.pending = Some(Pending {
+                due: now + QUIET,
+                is_polled: true,
+                ..Pending::new(now)
+            });
         }
-        changed
+        self.fingerprint = fingerprint;
+    }
+
+    /// Whether what was found by looking has not changed since; what events told is over when it is due.
+    fn is_still(&mut self, now: Instant) -> bool {
+        let Some(pending) = self.pending.as_ref().filter(|pending| pending.is_polled) else {
+            return true;
+        };
+        let limit = pending.since + QUIET_MAX;
+        let fingerprint = self.follow();
+        if fingerprint == self.fingerprint || now >= limit {
+            return true;
+        }
+        self.fingerprint = fingerprint;
+        if let Some(pending) = &mut self.pending {
+            pending.due = (now + QUIET).min(limit);
+        }
+        false
     }
 
     /// Watches what the paths lead to now, and says what it looks like.
@@ -212,75 +290,10 @@ fn fingerprint(found: &Walk) -> u64 {
     hasher.finish()
 }
 
-/// Tells events that may matter from others in the same directories.
-struct Filter {
-    /// Named files, absolute. Beside them only names that start with two dots matter: the links of Kubernetes
-    /// mounts.
-    files: Vec<PathBuf>,
-    /// Named directories, absolute: everything below matters but hidden files.
-    directories: Vec<PathBuf>,
-    /// Events elsewhere come from directories that links lead to: all of them matter.
-    parents: Vec<PathBuf>,
-}
-
-impl Filter {
-    fn new(roots: &[PathBuf]) -> Self {
-        let here = env::current_dir().unwrap_or_default();
-        let absolute = roots.iter().map(|root| here.join(root));
-        let (directories, files): (Vec<_>, Vec<_>) = absolute.partition(|root| root.is_dir());
-        let parents = files
-            .iter()
-            .chain(&directories)
-            .filter_map(|root| root.parent().map(Path::to_owned))
-            .collect();
-        Self {
-            files,
-            directories,
-            parents,
-        }
-    }
-
-    fn signal(&self, event: notify::Result<Event>) -> Option<Signal> {
-        // An error says that events may be missing.
-        let Ok(event) = event else {
-            return Some(Signal::Complete);
-        };
-        let signal = match event.kind {
-            // Reading is no change; weir itself reads.
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Signal::Complete,
-            EventKind::Access(_) => return None,
-            EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => Signal::Complete,
-            EventKind::Create(_) | EventKind::Modify(_) | EventKind::Any | EventKind::Other => {
-                Signal::Partial
-            }
-        };
-        let matters = event.paths.is_empty() || event.paths.iter().any(|path| self.matters(path));
-        matters.then_some(signal)
-    }
-
-    fn matters(&self, path: &Path) -> bool {
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        let is_named = self
-            .files
-            .iter()
-            .chain(&self.directories)
-            .any(|root| root == path);
-        if is_named || name.starts_with(b"..") {
-            return true;
-        }
-        if self
-            .directories
-            .iter()
-            .any(|directory| path.starts_with(directory))
-        {
-            return !name.starts_with(b".");
-        }
-        !self.parents.iter().any(|parent| path.parent() == Some(parent))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -383,6 +396,118 @@ mod tests {
         scratch.write("other.yaml", "a: 1");
         fs::read(scratch.path("a.yaml")).expect("read");
         assert_eq!(watcher.next(QUIET * 3), Changed::Timeout);
+    }
+
+    #[test]
+    fn ga06_a_slow_writer_is_waited_for_until_it_closes() {
+        for root in ["a.yaml", "."] {
+            let scratch = Scratch::new();
+            scratch.write("a.yaml", "a: 1\n---\nb: 1\n");
+            let mut watcher = Watcher::new(&[scratch.path(root)]);
+            settle(&mut watcher);
+            // Once over the file that is there, once as a new one.
+            for round in ["over", "new"] {
+                let mut file = File::create(scratch.path("a.yaml")).expect("a file");
+                for piece in ["a: 2\n", "---\n", "b: 2\n"] {
+                    assert_eq!(
+                        watcher.next(QUIET_MAX),
+                        Changed::Timeout,
+                        "{root} {round} {piece}"
+                    );
+                    file.write_all(piece.as_bytes()).expect("written");
+                }
+                assert_eq!(watcher.next(QUIET_MAX), Changed::Timeout, "{root} {round}");
+                drop(file);
+                assert_eq!(watcher.next(SOON), Changed::Files, "{root} {round}");
+                fs::remove_file(scratch.path("a.yaml")).expect("removed");
+                assert_eq!(watcher.next(SOON), Changed::Files, "{root} {round}");
+                settle(&mut watcher);
+            }
+        }
+    }
+
+    #[test]
+    fn ga06_a_close_and_a_rename_are_told_at_once() {
+        let scratch = Scratch::new();
+        scratch.write("d/a.yaml", "a: 1");
+        let mut watcher = Watcher::new(&[scratch.path("d")]);
+        let changes: [(&str, &dyn Fn()); 4] = [
+            ("close", &|| scratch.write("d/a.yaml", "a: 2")),
+            ("rename", &|| {
+                scratch.write("b.yaml", "a: 3");
+                fs::rename(scratch.path("b.yaml"), scratch.path("d/a.yaml")).expect("renamed");
+            }),
+            ("rename inside", &|| {
+                scratch.write("d/b.yaml", "a: 3");
+                fs::rename(scratch.path("d/b.yaml"), scratch.path("d/a.yaml")).expect("renamed");
+            }),
+            ("removal", &|| {
+                fs::remove_file(scratch.path("d/a.yaml")).expect("removed");
+            }),
+        ];
+        for (name, change) in changes {
+            // The best of some times, because the machine may be busy.
+            let best = (0..5).map(|_| {
+                scratch.write("d/a.yaml", "a: 1");
+                settle(&mut watcher);
+                change();
+                let start = Instant::now();
+                assert_eq!(watcher.next(SOON), Changed::Files, "{name}");
+                start.elapsed()
+            });
+            let best = best.min().expect("five times");
+            assert!(best < Duration::from_millis(25), "{name}: {best:?}");
+        }
+    }
+
+    #[test]
+    fn ga06_a_link_has_no_writer() {
+        let scratch = Scratch::new();
+        scratch.write("a", "a: 1");
+        scratch.write("d/c.yaml", "a: 1");
+        let mut watcher = Watcher::new(&[scratch.path("d")]);
+        settle(&mut watcher);
+        fs::hard_link(scratch.path("a"), scratch.path("d/a.yaml")).expect("linked");
+        assert_eq!(watcher.next(SOON), Changed::Files);
+        settle(&mut watcher);
+        symlink("../a", scratch.path("d/b.yaml")).expect("linked");
+        assert_eq!(watcher.next(SOON), Changed::Files);
+    }
+
+    #[test]
+    fn a_writer_that_never_closes_is_followed_all_the_same() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let write = |path: &str| Signal::Writing(PathBuf::from(path));
+        let close = |path: &str| Signal::Complete(vec![PathBuf::from(path)]);
+        let often: Vec<_> = (0..10).map(|second| (second * 1000, write("a"))).collect();
+        let both = [(0, write("a")), (100, write("b"))];
+        for (name, signals, due) in [
+            ("a pause", vec![(0, write("a")), (2000, write("a"))], 5000),
+            ("a write each second", often, 10_000),
+            ("closed", vec![(0, write("a")), (2000, close("a"))], 2000),
+            ("another closed", [&both[..], &[(200, close("a"))]].concat(), 3100),
+            (
+                "both closed",
+                [&both[..], &[(200, close("a")), (300, close("b"))]].concat(),
+                305,
+            ),
+            ("touched", vec![(0, Signal::Touched)], 80),
+            (
+                "touched and renamed",
+                vec![(0, Signal::Touched), (1, close("a"))],
+                6,
+            ),
+        ] {
+            let mut pending = Pending::new(start);
+            for (ms, signal) in &signals {
+                pending.note(signal, at(*ms));
+            }
+            // What was closed late is told at once.
+            let last = signals.last().map_or(0, |(ms, _)| *ms);
+            let told = pending.due().max(at(last)).duration_since(start);
+            assert_eq!(told, Duration::from_millis(due), "{name}");
+        }
     }
 
     #[test]
