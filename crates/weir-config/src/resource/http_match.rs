@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use regex::RegexBuilder;
-use weir_model::{HeaderMatch, PathMatch, QueryMatch, ValueMatch, limits};
+use weir_model::{HeaderMatch, PathMatch, QueryMatch, ValueMatch};
+use weir_route::Pattern;
 
 use super::decode::{Decoder, Field, Fields, portability};
 use super::http_header::header_name;
@@ -254,35 +254,26 @@ fn value(decoder: &mut Decoder, fields: &Fields<'_>) -> Option<ValueMatch> {
     })
 }
 
-/// Checks a regular expression, which must match the whole of what it is compared with.
+/// Checks a regular expression by the rules of the router, which compiles it to match whole values.
 fn regex(decoder: &mut Decoder, pattern: &Spanned<Arc<str>>) -> Option<Arc<str>> {
-    let compiled = RegexBuilder::new(pattern).size_limit(limits::REGEX_BYTES).build();
-    let Err(error) = compiled else {
+    let Err(error) = Pattern::compile(pattern) else {
         return Some(pattern.value.clone());
     };
-    let finding = match error {
-        regex::Error::CompiledTooBig(limit) => {
-            let message = format!("the regular expression needs more than {limit} bytes");
-            Finding::new("E0108", pattern.span, message)
-                .help("use smaller counts in {} and fewer alternatives")
+    // What the library shows on further lines is its own rewritten expression.
+    let reason = error.reason.lines().next().unwrap_or_default();
+    let reason = reason.strip_suffix(": regex parse error:").unwrap_or(reason);
+    let help = match reason {
+        _ if reason.starts_with("needs more than") => Some("use smaller counts in {} and fewer alternatives"),
+        _ if reason.starts_with("look-around") => Some("look-around is not supported, as in RE2"),
+        _ if reason.starts_with("cannot be anchored") => {
+            Some("the flag x makes the end a comment: leave the comment out")
         }
-        error => {
-            // The library shows the pattern and a caret on lines of their own; the last line says what is wrong.
-            let text = error.to_string();
-            let reason = text
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
-            let finding =
-                Finding::new("E0108", pattern.span, "the regular expression is not valid").label(reason);
-            match pattern.contains("(?=") || pattern.contains("(?!") || pattern.contains("(?<") {
-                true => finding.help("look-around is not supported, as in RE2"),
-                false => finding,
-            }
-        }
+        _ => None,
     };
-    decoder.report(finding);
+    let finding = Finding::new("E0108", pattern.span, "the regular expression cannot be used").label(reason);
+    decoder.report(match help {
+        Some(help) => finding.help(help),
+        None => finding,
+    });
     None
 }
