@@ -304,3 +304,98 @@ fn g6_a_port_in_use_costs_that_listener_until_it_is_free() {
     }
     assert_eq!(status_of(other, "/"), 200);
 }
+
+// Documents that are whole while the file is not.
+#[test]
+fn g6_a_slow_writer_is_waited_for() {
+    use std::io::Write;
+    let backend = Scripted::polite();
+    let port = free_port();
+    let base = gateway_and_service(port, &[backend.port()]);
+    let gateway = Site::from(Gateway::start(port, &(base.clone() + &route("all", "/a"))));
+    let mut file = std::fs::File::create(gateway.path()).expect("a file");
+    file.write_all(base.as_bytes()).expect("written");
+    let until = Instant::now() + Duration::from_millis(700);
+    while Instant::now() < until {
+        assert_eq!(
+            status_of(gateway.address, "/a"),
+            200,
+            "half of the file is in force"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    file.write_all((route("all", "/a") + &route("more", "/b")).as_bytes())
+        .expect("written");
+    drop(file);
+    wait_until("the whole file is in force", || {
+        status_of(gateway.address, "/b") == 200
+    });
+}
+
+#[test]
+fn g6_a_file_that_is_written_in_pieces_or_vanishes_costs_nothing() {
+    let backend = Scripted::polite();
+    let port = free_port();
+    // In flow style no part of the file is a whole document.
+    let good = format!(
+        r#"{{"apiVersion": "v1", "kind": "List", "items": [
+  {{"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {{"name": "eg", "namespace": "default"}},
+    "spec": {{"gatewayClassName": "eg", "addresses": [{{"type": "IPAddress", "value": "127.0.0.1"}}],
+             "listeners": [{{"name": "http", "protocol": "HTTP", "port": {port}}}]}}}},
+  {{"apiVersion": "v1", "kind": "Service", "metadata": {{"name": "backend", "namespace": "default"}},
+    "spec": {{"ports": [{{"name": "http", "port": 3000, "targetPort": "http"}}]}}}},
+  {{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+    "metadata": {{"name": "backend", "namespace": "default", "labels": {{"kubernetes.io/service-name": "backend"}}}},
+    "ports": [{{"name": "http", "port": {}}}], "endpoints": [{{"addresses": ["127.0.0.1"]}}]}},
+  {{"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {{"name": "all", "namespace": "default"}},
+    "spec": {{"parentRefs": [{{"name": "eg"}}], "rules": [{{"matches": [{{"path": {{"type": "PathPrefix", "value": "/a"}}}}],
+      "backendRefs": [{{"name": "backend", "port": 3000}}]}}]}}}}
+]}}
+"#,
+        backend.port()
+    );
+    let gateway = Site::from(Gateway::start(port, &good));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let mut client = Raw::connect(gateway.address);
+            let mut count = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                client.send(get("/a/x"));
+                let (text, end) =
+                    client.read_until(SOON, |bytes| bytes.ends_with(b"/a/x") || bytes.ends_with(b"\n"));
+                assert_eq!(
+                    (statuses(&text), end),
+                    (vec![200], End::Open),
+                    "after {count}: {text}"
+                );
+                count += 1;
+            }
+            count
+        });
+        for _ in 0..4 {
+            use std::io::Write;
+            let mut file = std::fs::File::create(gateway.path()).expect("a file");
+            for piece in good.as_bytes().chunks(97) {
+                file.write_all(piece).expect("written");
+                std::thread::sleep(Duration::from_millis(15));
+            }
+            drop(file);
+            std::fs::remove_file(gateway.path()).expect("removed");
+            std::thread::sleep(Duration::from_millis(100));
+            std::fs::write(gateway.path(), &good).expect("written");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert!(client.join().expect("no request is lost") > 50);
+    });
+    // It still follows.
+    std::fs::write(
+        gateway.path(),
+        gateway_and_service(port, &[backend.port()]) + &route("all", "/b"),
+    )
+    .expect("written");
+    wait_until("the change is followed", || {
+        status_of(gateway.address, "/b") == 200
+    });
+}
