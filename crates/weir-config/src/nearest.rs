@@ -35,6 +35,14 @@ fn is_plural(left: &str, right: &str) -> bool {
     short.len() >= 4 && long.strip_prefix(short).is_some_and(|ending| ending.len() <= 3)
 }
 
+/// Whether one is the start of the other, without regard to case and to an `s` at the end of `word`: `host`,
+/// `query`, `backends`, `pathPrefix`.
+pub fn shares_start(word: &str, candidate: &str) -> bool {
+    let (word, candidate) = (word.to_ascii_lowercase(), candidate.to_ascii_lowercase());
+    let stem = word.strip_suffix('s').unwrap_or(&word);
+    stem.len().min(candidate.len()) >= 4 && (candidate.starts_with(stem) || word.starts_with(&*candidate))
+}
+
 /// Optimal string alignment distance over characters.
 fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.chars().collect();
@@ -59,6 +67,23 @@ fn distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_is_shared_from_four_letters_on() {
+        for (word, candidate, expected) in [
+            ("host", "hostnames", true),
+            ("hosts", "hostnames", true),
+            ("query", "queryParams", true),
+            ("backends", "backendRefs", true),
+            ("pathPrefix", "path", true),
+            ("Parents", "parentRefs", true),
+            ("s", "sectionName", false),
+            ("raw", "rules", false),
+            ("headings", "headers", false),
+        ] {
+            assert_eq!(shares_start(word, candidate), expected, "{word}");
+        }
+    }
 
     #[test]
     fn the_nearest_candidate_is_what_was_meant() {

@@ -92,6 +92,10 @@ const OBJECTS: &[Code] = &[
         "W0113",
         "A filter changes a header that weir alone writes; the entry is ignored.",
     ),
+    is(
+        "E0114",
+        "A field looks misspelt, and its absence would match more requests or send them elsewhere.",
+    ),
 ];
 
 const TRANSLATION: &[Code] = &[

@@ -10,11 +10,13 @@ use std::time::Duration;
 use weir_model::{Port, Severity, Weight, limits};
 
 use super::format;
-use crate::nearest::nearest;
+use crate::nearest::{nearest, shares_start};
 use crate::yaml::{Entry, Finding, Node, Span, Spanned, Value};
 
 /// Findings kept of one object: nobody reads more, and a file of garbage must not become gigabytes of them.
 const FINDINGS_MAX: usize = 1000;
+/// Vital fields of one mapping.
+const VITAL_MAX: usize = 5;
 
 /// Collects what is wrong while an object is decoded.
 #[derive(Debug, Default)]
@@ -34,6 +36,8 @@ pub struct Mark {
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'n> {
     field: Field<'n>,
+    /// The vital fields that are misspelt.
+    misspelt: [Option<&'static str>; VITAL_MAX],
 }
 
 /// A value and the name of the field that holds it. Items of a list have the list's name.
@@ -83,6 +87,13 @@ impl<'n> Field<'n> {
 }
 
 impl<'n> Fields<'n> {
+    fn new(field: Field<'n>) -> Self {
+        Self {
+            field,
+            misspelt: [None; VITAL_MAX],
+        }
+    }
+
     /// The field of that name, when it is written and not `null`.
     pub fn optional(&self, name: &'static str) -> Option<Field<'n>> {
         self.field.node.field(name).map(|node| Field::new(name, node))
@@ -97,6 +108,16 @@ impl<'n> Fields<'n> {
                 .report(Finding::new("E0102", self.span(), message).label(format!("\"{name}\" is required")));
         }
         field
+    }
+
+    /// Whether that vital field is absent and another looks like it.
+    pub fn is_misspelt(&self, name: &str) -> bool {
+        self.misspelt.contains(&Some(name))
+    }
+
+    /// Whether any vital field is absent while another looks like it.
+    pub fn has_misspelt(&self) -> bool {
+        self.misspelt != [None; VITAL_MAX]
     }
 
     /// All fields, in the order written.
@@ -156,13 +177,42 @@ impl Decoder {
 
     /// The fields of a mapping. Fields that are not `known` are warned about.
     pub fn fields<'n>(&mut self, field: Field<'n>, known: &[&'static str]) -> Option<Fields<'n>> {
+        self.fields_with_vital(field, known, [])
+    }
+
+    /// The same where some of the known fields are vital: without them more would be matched than is written, or
+    /// traffic would go elsewhere. A field that looks like one of them, which is absent, is an error: ask
+    /// [`Fields::is_misspelt`].
+    pub fn fields_with_vital<'n, const N: usize>(
+        &mut self,
+        field: Field<'n>,
+        known: &[&'static str],
+        vital: [&'static str; N],
+    ) -> Option<Fields<'n>> {
+        const { assert!(N <= VITAL_MAX) };
         let Value::Mapping(entries) = &field.node.value else {
             self.wrong_type(field, "a mapping");
             return None;
         };
+        let mut fields = Fields::new(field);
         for entry in entries.iter().filter(|entry| !known.contains(&&*entry.key)) {
+            let absent = |name: &&'static str| field.node.field(name).is_none();
+            if let Some(place) = vital
+                .iter()
+                .position(|name| absent(name) && is_meant(&entry.key, name, known))
+            {
+                fields.misspelt[place] = Some(vital[place]);
+                let message = format!("{} has no field \"{}\"", field.holder(), entry.key);
+                let help = format!(
+                    "did you mean \"{}\"? Leaving it out would widen or redirect what is served",
+                    vital[place]
+                );
+                let finding = Finding::new("E0114", entry.key_span, message).label("misspelt");
+                self.report(finding.help(help));
+                continue;
+            }
             if self.findings.len() >= FINDINGS_MAX {
-                break;
+                continue;
             }
             let message = format!("{} has no field \"{}\"", field.holder(), entry.key);
             let finding = Finding::new("W0101", entry.key_span, message).label("the field is ignored");
@@ -172,7 +222,7 @@ impl Decoder {
                 None => finding,
             });
         }
-        Some(Fields { field })
+        Some(fields)
     }
 
     /// The fields of a mapping whose keys are free, or that somebody else checks.
@@ -181,7 +231,7 @@ impl Decoder {
             self.wrong_type(field, "a mapping");
             return None;
         }
-        Some(Fields { field })
+        Some(Fields::new(field))
     }
 
     /// The items of a list; `null` items are errors. More than `usual` are kept and warned about.
@@ -362,6 +412,14 @@ impl Decoder {
     /// Reports fields or values that do not go together (a rule of the API about the object by itself).
     pub fn conflict(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.report(Finding::new("E0105", span, message).help(help));
+    }
+}
+
+/// Whether an unknown field stands for a vital one.
+fn is_meant(word: &str, vital: &str, known: &[&'static str]) -> bool {
+    match nearest(word, known.iter().copied()) {
+        Some(nearest) => nearest == vital,
+        None => shares_start(word, vital),
     }
 }
 

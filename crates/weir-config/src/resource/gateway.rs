@@ -62,7 +62,7 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<Gateway> 
         "backendTLS",
         "defaultScope",
     ];
-    let fields = decoder.fields(spec, &known)?;
+    let fields = decoder.fields_with_vital(spec, &known, ["addresses"])?;
     let class = fields
         .required(decoder, "gatewayClassName")
         .and_then(|field| decoder.name(field));
@@ -81,11 +81,17 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<Gateway> 
         }
         decoder.effect_since(mark, "this listener is not opened; the others are");
     }
+    let mark = decoder.mark();
     let addresses = fields
         .optional("addresses")
         .map(|field| addresses(decoder, field))
         .unwrap_or_default();
     let written = |name| fields.optional(name).map(|_| fields.key_span(name));
+    // Without any address the Gateway would listen on all of them.
+    if fields.has_misspelt() || addresses.is_empty() && decoder.failed_since(mark) {
+        return None;
+    }
+    decoder.effect_since(mark, "this address is not used");
     Some(Gateway {
         class: class?,
         listeners,
@@ -139,7 +145,6 @@ impl Taken {
 }
 
 fn addresses(decoder: &mut Decoder, field: Field<'_>) -> Vec<GatewayAddress> {
-    let mark = decoder.mark();
     let mut addresses: Vec<GatewayAddress> = Vec::new();
     let mut seen = HashSet::new();
     for item in decoder.items(field, 16) {
@@ -155,7 +160,6 @@ fn addresses(decoder: &mut Decoder, field: Field<'_>) -> Vec<GatewayAddress> {
         }
         addresses.push(address);
     }
-    decoder.effect_since(mark, "this address is not used");
     addresses
 }
 

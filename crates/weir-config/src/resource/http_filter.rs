@@ -258,9 +258,14 @@ fn path_rewrite(decoder: &mut Decoder, field: Field<'_>) -> Option<PathRewrite> 
 }
 
 fn mirror(decoder: &mut Decoder, field: Field<'_>) -> Option<MirrorFilter> {
-    let fields = decoder.fields(field, &["backendRef", "percent", "fraction"])?;
+    let fields = decoder.fields_with_vital(
+        field,
+        &["backendRef", "percent", "fraction"],
+        ["percent", "fraction"],
+    )?;
     let backend = fields.required(decoder, "backendRef").and_then(|field| {
-        let fields = decoder.fields(field, &["group", "kind", "namespace", "name", "port"])?;
+        let known = ["group", "kind", "namespace", "name", "port"];
+        let fields = decoder.fields_with_vital(field, &known, ["group", "kind", "namespace"])?;
         BackendReference::from_fields(decoder, &fields)
     });
     let fraction = match (fields.optional("percent"), fields.optional("fraction")) {

@@ -73,8 +73,9 @@ const PATH_END_FORBIDDEN: [&str; 2] = ["/..", "/."];
 
 /// Reads one entry of `matches`; `None` when a condition of it is unusable.
 pub(super) fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<HttpMatch> {
-    let fields = decoder.fields(item, &["path", "method", "headers", "queryParams"])?;
     let mark = decoder.mark();
+    let known = ["path", "method", "headers", "queryParams"];
+    let fields = decoder.fields_with_vital(item, &known, known)?;
     let mut found = HttpMatch::everything(item.span());
     if let Some(field) = fields.optional("path") {
         found.path = path(decoder, field)?;
@@ -94,7 +95,7 @@ pub(super) fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<HttpMatch
 
 /// Reads `path`.
 fn path(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<PathMatch>> {
-    let fields = decoder.fields(field, &["type", "value"])?;
+    let fields = decoder.fields_with_vital(field, &["type", "value"], ["type", "value"])?;
     let kind = match fields.optional("type") {
         Some(field) => decoder.choice(field, PATH_TYPES)?.value,
         None => PathType::Prefix,

@@ -24,7 +24,8 @@ const MATCHES_USUAL: usize = 128;
 
 /// Reads `spec`. `None` when the route would serve hosts that it was not meant for.
 pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<HttpRoute> {
-    let fields = decoder.fields(spec, &["parentRefs", "hostnames", "rules", "useDefaultGateways"])?;
+    let known = ["parentRefs", "hostnames", "rules", "useDefaultGateways"];
+    let fields = decoder.fields_with_vital(spec, &known, ["parentRefs", "hostnames", "rules"])?;
     let parents = parents(decoder, &fields);
     let hostnames = match fields.optional("hostnames") {
         Some(field) => hostnames(decoder, field)?,
@@ -43,7 +44,7 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<HttpRoute
             format!("the rules have {matches} matches; Kubernetes accepts {MATCHES_USUAL} in one HTTPRoute");
         decoder.report(portability(fields.key_span("rules"), message));
     }
-    Some(HttpRoute {
+    (!fields.has_misspelt()).then_some(HttpRoute {
         parents,
         hostnames,
         rules,
@@ -138,6 +139,19 @@ mod tests {
             ("{matches: [{method: get}, {method: GET}]}", (1, false, vec![])),
             ("{matches: {method: GET}}", (0, false, vec![])),
             ("{matches: [null]}", (0, false, vec![])),
+            ("{match: [{method: GET}]}", (0, true, vec![])),
+            (
+                "{matchs: [{method: GET}], matches: [{method: GET}]}",
+                (1, false, vec![]),
+            ),
+            ("{matches: [{methods: GET}]}", (0, false, vec![])),
+            (
+                "{matches: [{paths: {value: /a}}, {path: {value: /b}}]}",
+                (1, false, vec![]),
+            ),
+            ("{matches: [{path: {valeu: /a}}]}", (0, false, vec![])),
+            ("{matches: [{header: [{name: a, value: b}]}]}", (0, false, vec![])),
+            ("{matches: [{query: [{name: a, value: b}]}]}", (0, false, vec![])),
             ("text", (0, true, vec![])),
         ] {
             assert_eq!(rule(text), expected, "{text}");
@@ -149,6 +163,15 @@ mod tests {
             "no host left must not mean all hosts"
         );
         assert!(route("{hostnames: [_, a.com]}").is_some_and(|route| route.hostnames.len() == 1));
+        for spec in [
+            "{hostname: [a.com]}",
+            "{parentRef: [{name: g}]}",
+            "{rule: []}",
+            "{hosts: [a.com]}",
+        ] {
+            assert!(route(spec).is_none(), "{spec}");
+        }
+        assert!(route("{hostname: [a.com], hostnames: [b.com]}").is_some());
         assert!(route("{hostnames: []}").is_some_and(|route| route.hostnames.is_empty()));
     }
 
@@ -179,6 +202,16 @@ mod tests {
                 (1, false, vec![]),
             ),
             ("{name: ''}", (1, false, vec![])),
+            ("{filter: []}", (1, true, vec![])),
+            ("{backendRef: []}", (1, true, vec![])),
+            (
+                "{backendRefs: [{name: a, port: 80, namepsace: b}, {name: b, port: 80, weigth: 0}, {name: c, port: 80, x: 1}]}",
+                (1, false, vec![true, true, false]),
+            ),
+            (
+                "{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: a, port: 80}, percents: 1}}]}",
+                (1, true, vec![]),
+            ),
             ("{unknown: 1}", (1, false, vec![])),
         ] {
             assert_eq!(rule(text), expected, "{text}");

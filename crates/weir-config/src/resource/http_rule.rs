@@ -113,10 +113,14 @@ fn rule(decoder: &mut Decoder, item: Field<'_>) -> HttpRule {
         "sessionPersistence",
     ];
     let mut rule = HttpRule::empty(item.span());
-    let Some(fields) = decoder.fields(item, &known) else {
+    let mark = decoder.mark();
+    let Some(fields) = decoder.fields_with_vital(item, &known, ["matches", "filters", "backendRefs"]) else {
         rule.refused = true;
         return rule;
     };
+    if fields.is_misspelt("matches") {
+        decoder.effect_since(mark, "the rule matches no request");
+    }
     rule.name = fields.optional("name").and_then(|field| decoder.name(field));
     rule.matches = matches(decoder, &fields);
     if let Some(field) = fields.optional("backendRefs") {
@@ -150,12 +154,16 @@ fn rule(decoder: &mut Decoder, item: Field<'_>) -> HttpRule {
     rule.session_persistence = fields
         .optional("sessionPersistence")
         .map(|_| fields.key_span("sessionPersistence"));
-    rule.refused = decoder.failed_since(mark);
+    rule.refused = decoder.failed_since(mark) || fields.has_misspelt();
     rule
 }
 
 /// The valid matches; without any written one, the match of everything.
 fn matches(decoder: &mut Decoder, fields: &Fields<'_>) -> Vec<HttpMatch> {
+    // Nobody knows which requests were meant; all of them were not.
+    if fields.is_misspelt("matches") {
+        return Vec::new();
+    }
     let Some(field) = fields.optional("matches") else {
         return vec![HttpMatch::everything(fields.span())];
     };
@@ -191,7 +199,8 @@ fn backend(decoder: &mut Decoder, item: Field<'_>, matches: &[HttpMatch]) -> Htt
         refused: true,
     };
     let known = ["group", "kind", "namespace", "name", "port", "weight", "filters"];
-    let Some(fields) = decoder.fields(item, &known) else {
+    let vital = ["group", "kind", "namespace", "weight", "filters"];
+    let Some(fields) = decoder.fields_with_vital(item, &known, vital) else {
         decoder.effect_since(mark, "its share of the requests is answered 500");
         return found;
     };

@@ -119,10 +119,8 @@ const TLS_MODES: &[(&str, TlsMode)] = &[
 
 /// Reads one entry of `listeners`; `None` without a name, port or protocol.
 pub(super) fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<GatewayListener> {
-    let fields = decoder.fields(
-        item,
-        &["name", "hostname", "port", "protocol", "tls", "allowedRoutes"],
-    )?;
+    let known = ["name", "hostname", "port", "protocol", "tls", "allowedRoutes"];
+    let fields = decoder.fields_with_vital(item, &known, ["hostname"])?;
     let name = fields
         .required(decoder, "name")
         .and_then(|field| decoder.name(field));

@@ -171,7 +171,8 @@ fn decode(decoder: &mut Decoder, spec: Field<'_>, kinds: &'static [&'static str]
 }
 
 fn target(decoder: &mut Decoder, item: Field<'_>, kinds: &'static [&'static str]) -> Option<PolicyTarget> {
-    let fields = decoder.fields(item, &["group", "kind", "name", "sectionName", "namespace"])?;
+    let known = ["group", "kind", "name", "sectionName", "namespace"];
+    let fields = decoder.fields_with_vital(item, &known, ["sectionName"])?;
     if fields.optional("namespace").is_some() {
         let span = fields.key_span("namespace");
         let finding = Finding::new("W0101", span, "a policy's target has no field \"namespace\"");
@@ -191,6 +192,9 @@ fn target(decoder: &mut Decoder, item: Field<'_>, kinds: &'static [&'static str]
         .required(decoder, "name")
         .and_then(|field| decoder.name(field));
     // An unreadable section must not widen the policy to the whole object.
+    if fields.has_misspelt() {
+        return None;
+    }
     let section_name = match fields.optional("sectionName") {
         Some(field) => Some(decoder.name(field)?),
         None => None,
@@ -228,7 +232,8 @@ fn target_selector(
     kinds: &'static [&'static str],
 ) -> Option<TargetSelector> {
     let [labels, expressions] = selector::SELECTOR_FIELDS;
-    let fields = decoder.fields(item, &["group", "kind", "namespaces", labels, expressions])?;
+    let known = ["group", "kind", "namespaces", labels, expressions];
+    let fields = decoder.fields_with_vital(item, &known, selector::SELECTOR_FIELDS)?;
     let group = match fields.optional("group") {
         Some(field) => target_group(decoder, field),
         None => Some(words::shared(GATEWAY_GROUP)),

@@ -124,10 +124,14 @@ impl ParentReference {
     /// Reads one entry of `parentRefs`.
     pub(super) fn decode(decoder: &mut Decoder, field: Field<'_>) -> Option<Self> {
         let known = ["group", "kind", "namespace", "name", "sectionName", "port"];
-        let fields = decoder.fields(field, &known)?;
+        let vital = ["group", "kind", "namespace", "sectionName", "port"];
+        let fields = decoder.fields_with_vital(field, &known, vital)?;
         let object = Reference::from_fields(decoder, &fields, ("gateway.networking.k8s.io", "Gateway"));
         let section_name = fields.optional("sectionName").map(|field| decoder.name(field));
         let port = fields.optional("port").map(|field| decoder.port(field));
+        if fields.has_misspelt() {
+            return None;
+        }
         Some(Self {
             object: object?,
             section_name: section_name.map_or(Some(None), |read| read.map(Some))?,

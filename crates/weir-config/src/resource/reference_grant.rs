@@ -72,7 +72,7 @@ fn grant_from(decoder: &mut Decoder, item: Field<'_>) -> Option<GrantFrom> {
 }
 
 fn grant_to(decoder: &mut Decoder, item: Field<'_>) -> Option<GrantTo> {
-    let fields = decoder.fields(item, &["group", "kind", "name"])?;
+    let fields = decoder.fields_with_vital(item, &["group", "kind", "name"], ["name"])?;
     let group = fields
         .required(decoder, "group")
         .and_then(|field| decoder.text(field));
@@ -80,6 +80,9 @@ fn grant_to(decoder: &mut Decoder, item: Field<'_>) -> Option<GrantTo> {
         .required(decoder, "kind")
         .and_then(|field| decoder.nonempty(field));
     // An unreadable name must not widen the grant to all names.
+    if fields.has_misspelt() {
+        return None;
+    }
     let name = match fields.optional("name") {
         Some(field) => Some(decoder.name(field)?.value),
         None => None,

@@ -79,7 +79,7 @@ pub(super) const SELECTOR_FIELDS: [&str; 2] = ["matchLabels", "matchExpressions"
 
 /// Reads a label selector; `None` when a condition of it is unusable.
 pub(super) fn decode(decoder: &mut Decoder, field: Field<'_>) -> Option<LabelSelector> {
-    let fields = decoder.fields(field, &SELECTOR_FIELDS)?;
+    let fields = decoder.fields_with_vital(field, &SELECTOR_FIELDS, SELECTOR_FIELDS)?;
     from_fields(decoder, &fields)
 }
 
@@ -101,7 +101,7 @@ pub(super) fn from_fields(decoder: &mut Decoder, fields: &Fields<'_>) -> Option<
         expressions,
         span: fields.span(),
     };
-    (!decoder.failed_since(mark)).then_some(selector)
+    (!decoder.failed_since(mark) && !fields.has_misspelt()).then_some(selector)
 }
 
 fn expression(decoder: &mut Decoder, field: Field<'_>) -> Option<LabelExpression> {
