@@ -9,6 +9,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that wait to be accepted, per socket; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
+/// Bytes that the kernel may hold unsent for one client. A send buffer that has grown to megabytes then fills no
+/// further than this when the client stops reading, while what is on its way to a fast one is not bounded by it.
+const UNSENT_BYTES: u32 = 128 * 1024;
+
 /// Why an address cannot be listened on. Whoever configured the address, or another process, is at fault;
 /// a later try may succeed.
 #[derive(Debug)]
@@ -67,6 +71,9 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     }
     socket.bind(&address.into())?;
     if shared {
+        // Accepted sockets inherit it, so it costs no system call per connection.
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
         socket.listen(BACKLOG)?;
     }
     Ok(socket.into())

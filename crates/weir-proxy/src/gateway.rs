@@ -23,6 +23,9 @@ use crate::{Event, Options, thread};
 /// Part of the files that client connections may take; each may need another for its endpoint.
 const CONNECTION_FILES_PERCENT: u64 = 45;
 
+/// Files that weir needs for itself: standard streams, pollers, listeners, the watcher of the configuration.
+const OWN_FILES: u64 = 32;
+
 /// Client connections that are taken however few files there are: to serve nobody would be worse than to run short.
 const CONNECTIONS_LEAST: u64 = 8;
 
@@ -74,7 +77,10 @@ impl Gateway {
         let seed = options.seed.unwrap_or_else(weir_net::seed);
         let epoch = Epoch::start();
         let connections_max = options.limits.connections.unwrap_or_else(|| {
-            let share = weir_net::file_limit().saturating_mul(CONNECTION_FILES_PERCENT) / 100;
+            let share = weir_net::file_limit()
+                .saturating_sub(OWN_FILES)
+                .saturating_mul(CONNECTION_FILES_PERCENT)
+                / 100;
             u32::try_from(share.max(CONNECTIONS_LEAST)).unwrap_or(u32::MAX)
         });
         let sink = options.events.clone();

@@ -247,3 +247,55 @@ fn e1_requests_in_single_bytes_are_served() {
     client.expect("GET /next");
     assert_eq!(backend.wait_for("/bytes").body, b"hello");
 }
+
+// What the system keeps for weir counts too (reliability row 28).
+#[test]
+fn e2_row28_the_system_keeps_little_for_slow_readers() {
+    const CLIENTS: u64 = 16;
+    let sent = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counter = std::sync::Arc::clone(&sent);
+    let backend = Scripted::start(move |_, line| {
+        line.keep_little();
+        let block = vec![b'x'; 16 * 1024];
+        line.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+            2000 * block.len()
+        ));
+        for _ in 0..2000 {
+            if !line.send(&block) {
+                return Then::Close;
+            }
+            counter.fetch_add(block.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        }
+        Then::Next
+    });
+    let gateway = site(&[backend.port()]);
+    let mut clients: Vec<_> = (0..CLIENTS)
+        .map(|_| Raw::connect_narrow(gateway.address))
+        .collect();
+    for client in &mut clients {
+        client.send(get("/large"));
+        // A little, so that windows grow as they do for clients that begin well.
+        client.read_until(Duration::from_secs(2), |bytes| bytes.len() > 500_000);
+    }
+    let mut last = u64::MAX;
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let now = sent.load(std::sync::atomic::Ordering::Relaxed);
+        if now == last && now > 0 {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the gateway takes without end: {now} bytes"
+        );
+        last = now;
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let each = last / CLIENTS / 1024;
+    println!("{each} KiB taken for each client that stopped reading");
+    assert!(
+        each < 500 + 1024,
+        "{each} KiB are held for each client that stopped reading"
+    );
+}

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::harness::{Gateway, PATIENCE, free_port, gateway_and_service};
 
@@ -109,6 +109,13 @@ impl Line {
     /// Writes as it is; that the gateway is gone is its right.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Has the system keep little of what is sent.
+    pub(crate) fn keep_little(&self) {
+        SockRef::from(&self.stream)
+            .set_send_buffer_size(64 * 1024)
+            .expect("an option");
     }
 
     /// Answers 200 with this body.
@@ -405,6 +412,14 @@ impl Raw {
         stream.set_nodelay(true).expect("an option");
         stream.set_write_timeout(Some(PATIENCE)).expect("an option");
         Self(stream)
+    }
+
+    /// Connects with a small receive window.
+    pub(crate) fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(16 * 1024).expect("an option");
+        socket.connect(&address.into()).expect("a connection");
+        Self(socket.into())
     }
 
     /// Sends; `false` when the gateway takes no more.
