@@ -157,6 +157,10 @@ const TRANSLATION: &[Code] = &[
     is("W0226", "A Service asks for TLS, which is not served yet."),
     is("N0227", "A Service asks for WebSocket, which is not served yet."),
     is("E0228", "A reference names a Backend that cannot be served."),
+    is(
+        "E0229",
+        "A BackendTLSPolicy asks for TLS, which is not served yet; nothing is sent in the clear.",
+    ),
     is("W0230", "A backend has no endpoints."),
     is(
         "W0231",

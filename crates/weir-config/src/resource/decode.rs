@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use weir_model::{Port, Severity, Weight, limits};
 
-use super::format;
-use crate::nearest::{nearest, shares_start};
+use super::{format, unknown_field};
+use crate::nearest::nearest;
 use crate::yaml::{Entry, Finding, Node, Span, Spanned, Value};
 
 /// Findings kept of one object: nobody reads more, and a file of garbage must not become gigabytes of them.
@@ -196,31 +196,15 @@ impl Decoder {
         };
         let mut fields = Fields::new(field);
         for entry in entries.iter().filter(|entry| !known.contains(&&*entry.key)) {
-            let absent = |name: &&'static str| field.node.field(name).is_none();
-            if let Some(place) = vital
-                .iter()
-                .position(|name| absent(name) && is_meant(&entry.key, name, known))
-            {
-                fields.misspelt[place] = Some(vital[place]);
-                let message = format!("{} has no field \"{}\"", field.holder(), entry.key);
-                let help = format!(
-                    "did you mean \"{}\"? Leaving it out would widen or redirect what is served",
-                    vital[place]
-                );
-                let finding = Finding::new("E0114", entry.key_span, message).label("misspelt");
-                self.report(finding.help(help));
-                continue;
-            }
-            if self.findings.len() >= FINDINGS_MAX {
-                continue;
-            }
-            let message = format!("{} has no field \"{}\"", field.holder(), entry.key);
-            let finding = Finding::new("W0101", entry.key_span, message).label("the field is ignored");
-            self.report(match nearest(&entry.key, known.iter().copied()) {
-                Some(meant) => finding.help(format!("did you mean \"{meant}\"?")),
-                None if known.len() <= 12 => finding.help(format!("known fields are {}", known.join(", "))),
-                None => finding,
+            let misspelt = vital.iter().position(|name| {
+                field.node.field(name).is_none() && unknown_field::is_meant(&entry.key, name, known)
             });
+            if let Some(place) = misspelt {
+                fields.misspelt[place] = Some(vital[place]);
+                self.report(unknown_field::misspelt(&field.holder(), entry, vital[place]));
+            } else if self.findings.len() < FINDINGS_MAX {
+                self.report(unknown_field::ignored(&field.holder(), entry, known));
+            }
         }
         Some(fields)
     }
@@ -412,14 +396,6 @@ impl Decoder {
     /// Reports fields or values that do not go together (a rule of the API about the object by itself).
     pub fn conflict(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.report(Finding::new("E0105", span, message).help(help));
-    }
-}
-
-/// Whether an unknown field stands for a vital one.
-fn is_meant(word: &str, vital: &str, known: &[&'static str]) -> bool {
-    match nearest(word, known.iter().copied()) {
-        Some(nearest) => nearest == vital,
-        None => shares_start(word, vital),
     }
 }
 

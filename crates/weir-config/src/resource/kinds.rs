@@ -41,6 +41,7 @@ pub(super) enum Served {
     BackendTrafficPolicy,
     TrafficPolicy,
     ClientTrafficPolicy,
+    BackendTlsPolicy,
 }
 
 const GATEWAY: &str = "gateway.networking.k8s.io";
@@ -134,11 +135,17 @@ const KINDS: &[Kind] = &[
         true,
         Served::TrafficPolicy,
     ),
+    served(
+        GATEWAY,
+        "BackendTLSPolicy",
+        &["v1", "v1alpha3", "v1alpha2"],
+        true,
+        Served::BackendTlsPolicy,
+    ),
     traffic(GATEWAY, "GRPCRoute"),
     traffic(GATEWAY, "TLSRoute"),
     traffic(GATEWAY, "TCPRoute"),
     traffic(GATEWAY, "UDPRoute"),
-    traffic(GATEWAY, "BackendTLSPolicy"),
     traffic(GATEWAY, "ListenerSet"),
     traffic(ENVOY, "EnvoyProxy"),
     traffic(ENVOY, "SecurityPolicy"),

@@ -7,8 +7,8 @@ use weir_model::{ObjectName, Origin, Problem};
 
 use super::decode::{Decoder, Field};
 use super::{
-    Backend, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Namespace, Policy, ReferenceGrant,
-    Service, Unserved, format,
+    Backend, BackendTlsPolicy, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Namespace, Policy,
+    ReferenceGrant, Service, Unserved, format,
 };
 use crate::yaml::{Finding, Span, Spanned};
 
@@ -77,6 +77,8 @@ pub enum Body {
     TrafficPolicy(Policy),
     /// `gateway.envoyproxy.io` ClientTrafficPolicy.
     ClientTrafficPolicy(Policy),
+    /// `gateway.networking.k8s.io` BackendTLSPolicy, which is not served: what it names is refused.
+    BackendTlsPolicy(BackendTlsPolicy),
     /// A kind that weir knows but does not serve.
     Unserved(Unserved),
 }

@@ -4,6 +4,7 @@
 //! itself. It must not know other objects (that is `translate`) nor files (that is `source`).
 
 mod backend;
+mod backend_tls_policy;
 mod cors;
 pub mod decode;
 mod endpoint_slice;
@@ -27,10 +28,12 @@ mod reference_grant;
 mod selector;
 mod service;
 mod set;
+mod unknown_field;
 mod unserved;
 mod words;
 
 pub use backend::{AppProtocol, Backend, BackendAddress, BackendEndpoint, BackendType};
+pub use backend_tls_policy::{BackendTlsPolicy, TlsTarget};
 pub use endpoint_slice::{AddressType, EndpointSlice, Endpoints, SliceAddress, SliceEndpoint, SlicePort};
 pub use gateway::{AddressKind, Gateway, GatewayAddress};
 pub use gateway_class::GatewayClass;

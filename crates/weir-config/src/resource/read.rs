@@ -7,8 +7,8 @@ use weir_model::{ObjectName, Severity};
 use super::decode::{Decoder, Field, Fields, Mark};
 use super::kinds::{self, Kind, Served, Treatment};
 use super::{
-    Body, Metadata, Namespace, Resource, Unserved, UnservedRole, backend, endpoint_slice, gateway,
-    gateway_class, http_route, metadata, policy, reference_grant, service, words,
+    Body, Metadata, Namespace, Resource, Unserved, UnservedRole, backend, backend_tls_policy, endpoint_slice,
+    gateway, gateway_class, http_route, metadata, policy, reference_grant, service, words,
 };
 use crate::nearest::nearest;
 use crate::yaml::{Finding, Node, Parser, Span};
@@ -309,6 +309,19 @@ fn body(
         _ => fields.required(decoder, "spec")?,
     };
     match served {
+        Served::BackendTlsPolicy => {
+            let finding = Finding::new(
+                "W0111",
+                opened.kind_span,
+                format!("{} is not served yet", kind.name),
+            );
+            decoder.report(
+                finding
+                    .label("no TLS to backends")
+                    .effect("requests for what it names are answered 500 instead of being sent in the clear"),
+            );
+            backend_tls_policy::decode(decoder, spec).map(Body::BackendTlsPolicy)
+        }
         Served::GatewayClass => gateway_class::decode(decoder, spec).map(Body::GatewayClass),
         Served::Gateway => gateway::decode(decoder, spec).map(Body::Gateway),
         Served::HttpRoute => http_route::decode(decoder, spec).map(Body::HttpRoute),

@@ -8,6 +8,7 @@ use weir_model::{ObjectName, Origin};
 
 use super::grant::Grants;
 use super::hash::QuickMap;
+use super::tls::TlsTargets;
 use crate::nearest::nearest;
 use crate::resource::{
     Backend, Body, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Labels, Placed, Policy,
@@ -177,6 +178,8 @@ pub(crate) struct Index<'a> {
     pub(crate) client_traffic_policies: Kind<'a, Policy>,
     /// Objects of kinds that are known but not served.
     pub(crate) unserved: Vec<&'a Placed>,
+    /// What must be spoken to over TLS.
+    pub(crate) tls_targets: TlsTargets<'a>,
     /// Who may refer across namespaces.
     pub(crate) grants: Grants<'a>,
     endpoints: Kind<'a, Endpoints>,
@@ -245,6 +248,7 @@ impl<'a> Index<'a> {
             Body::BackendTrafficPolicy(spec) => self.backend_traffic_policies.push(placed, spec),
             Body::TrafficPolicy(spec) => self.traffic_policies.push(placed, spec),
             Body::ClientTrafficPolicy(spec) => self.client_traffic_policies.push(placed, spec),
+            Body::BackendTlsPolicy(spec) => self.tls_targets.add(Object::new(placed, spec)),
             Body::Unserved(_) => self.unserved.push(placed),
         }
     }

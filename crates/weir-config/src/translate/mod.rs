@@ -32,6 +32,7 @@ mod rule;
 mod share;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod translation;
 mod translator;
 

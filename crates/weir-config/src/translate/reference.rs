@@ -52,7 +52,10 @@ pub(crate) fn definition<'a>(
             )
         })?;
         let port = service_port(service, reference)?;
-        Ok(Definition::Service(service, port))
+        match index.tls_targets.refusal(service, Some(&port.name), reference) {
+            Some(finding) => Err(unresolved("InvalidBackendRef", finding)),
+            None => Ok(Definition::Service(service, port)),
+        }
     } else {
         let found = index.backends.get(namespace, &object.name.value);
         let backend = found.ok_or_else(|| {
@@ -62,8 +65,11 @@ pub(crate) fn definition<'a>(
                 index.backends.near(namespace, &object.name.value),
             )
         })?;
-        match refused_backends.get(&(backend.namespace(), backend.name())) {
-            Some(reason) => Err(refused(reference, reason, backend.placed)),
+        if let Some(reason) = refused_backends.get(&(backend.namespace(), backend.name())) {
+            return Err(refused(reference, reason, backend.placed));
+        }
+        match index.tls_targets.refusal(backend, None, reference) {
+            Some(finding) => Err(unresolved("InvalidBackendRef", finding)),
             None => Ok(Definition::Backend(backend)),
         }
     }

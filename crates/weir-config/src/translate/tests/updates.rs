@@ -123,6 +123,24 @@ fn places(config: &Config) -> Vec<String> {
 }
 
 #[test]
+fn a_policy_for_tls_takes_its_service_away_and_gives_it_back() {
+    let route = route("{backendRefs: [{name: web, port: 80}]}");
+    let policy = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: tls}
+spec: {targetRefs: [{group: '', kind: Service, name: web}]}
+";
+    let moved = format!("# A line more.{policy}");
+    follow(&[
+        (&[BASE, &route], ""),
+        (&[BASE, &route, policy], "config"),
+        (&[BASE, &route, &moved], "unchanged"),
+        (&[BASE, &route], "config"),
+    ]);
+}
+
+#[test]
 fn bx14_endpoints_change_without_a_translation() {
     let both = both();
     let one = slice("idle-1", "idle", "{addresses: [10.0.0.1]}");
