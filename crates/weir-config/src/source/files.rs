@@ -9,7 +9,7 @@ use std::sync::Arc;
 use weir_model::{ObjectName, Origin, Problem, Severity, limits};
 
 use super::Change;
-use super::documents::{Documents, FileDocuments, unreadable};
+use super::documents::{Documents, FileDocument, FileDocuments, unreadable};
 use super::walk::walk;
 use crate::resource::{Assembly, Placed, Resource, ResourceSet};
 use crate::yaml::{Finding, Span};
@@ -132,6 +132,14 @@ impl<'l> Load<'l> {
         if documents.is_empty() {
             let finding = Finding::new("N0014", Span::NONE, "the file holds no documents");
             self.assembly.report(finding.at(Origin::new(name.clone(), 0, 0)));
+        }
+        // A full disk, or the moment between truncating and writing, is no wish to serve nothing: what the file held
+        // stays. Whoever means it leaves at least one object, or removes the file's path from the command line.
+        let says = |document: &FileDocument| {
+            !document.decoded.resources.is_empty() || !document.decoded.findings.is_empty()
+        };
+        if !documents.iter().any(says) {
+            self.lost.push(PathBuf::from(&*name));
         }
         let (good, held, last) = (&self.good, &mut self.held, self.last);
         let mut incomplete = false;

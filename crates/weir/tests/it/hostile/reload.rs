@@ -399,3 +399,16 @@ fn g6_a_file_that_is_written_in_pieces_or_vanishes_costs_nothing() {
         status_of(gateway.address, "/b") == 200
     });
 }
+
+#[test]
+fn g6_an_empty_file_keeps_what_runs() {
+    let backend = Scripted::polite();
+    let port = free_port();
+    let good = gateway_and_service(port, &[backend.port()]) + &route("all", "/a");
+    let gateway = Site::from(Gateway::start(port, &good));
+    for text in ["", "\n", "# nothing\n", "---\n---\n"] {
+        gateway.rewrite(text, "running differs from disk");
+        assert_eq!(status_of(gateway.address, "/a"), 200, "{text:?}");
+        gateway.rewrite(&good, "in force");
+    }
+}
