@@ -1,8 +1,6 @@
 //! Header and trailer fields of one message, as offsets into the caller's buffer.
 
-use std::ops::Range;
-
-use crate::{HeadError, Known, KnownSet, Span};
+use crate::{Known, KnownSet, Span};
 
 /// One field line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,72 +126,6 @@ impl Fields {
         self.present = self.present.union(set);
         self.list.push(field);
     }
-
-    /// Takes what httparse found in `bytes`, a whole section with its empty line; the lines begin at `line_start`.
-    ///
-    /// Every byte is accounted for: a line is name, colon, OWS, value, OWS, CR LF (RFC 9112 5), and then the next
-    /// one begins. httparse also takes bare LF.
-    #[inline]
-    pub(crate) fn fill(
-        &mut self,
-        bytes: &[u8],
-        mut line_start: usize,
-        parsed: &[httparse::Header<'_>],
-        field_bytes_max: usize,
-    ) -> Result<(), HeadError> {
-        let base = bytes.as_ptr() as usize;
-        let fields_end = bytes.len().saturating_sub(2);
-        self.list.reserve(parsed.len());
-        for (index, header) in parsed.iter().enumerate() {
-            let name = header.name.as_bytes();
-            if name.len() + header.value.len() > field_bytes_max {
-                return Err(HeadError::FieldTooLarge);
-            }
-            let name_end = line_start + name.len();
-            // httparse may point an empty value anywhere.
-            let value_start = match header.value {
-                [] => name_end + 1,
-                value => value.as_ptr() as usize - base,
-            };
-            let value_end = value_start + header.value.len();
-            let line_end = parsed
-                .get(index + 1)
-                .map_or(fields_end, |next| next.name.as_ptr() as usize - base);
-            let is_plain = value_start == name_end + 2
-                && value_end + 2 == line_end
-                && bytes.get(name_end..value_start) == Some(b": ")
-                && bytes.get(value_end..line_end) == Some(b"\r\n");
-            let is_odd = !is_plain && !is_line(bytes, name_end..value_start, value_end..line_end);
-            if is_odd || name.as_ptr() as usize - base != line_start {
-                return Err(HeadError::LineEnding);
-            }
-            self.push(Field {
-                name: Span::new(line_start, name_end),
-                value: Span::new(value_start, value_end),
-                known: Known::of(name),
-                is_canonical: is_plain,
-            });
-            line_start = line_end;
-        }
-        if line_start == fields_end && bytes.ends_with(b"\r\n") {
-            Ok(())
-        } else {
-            Err(HeadError::LineEnding)
-        }
-    }
-}
-
-/// Are the bytes around a value a colon with OWS behind it, and OWS with CR LF behind it?
-#[cold]
-fn is_line(bytes: &[u8], before: Range<usize>, after: Range<usize>) -> bool {
-    let (Some([b':', before @ ..]), Some([after @ .., b'\r', b'\n'])) = (bytes.get(before), bytes.get(after))
-    else {
-        return false;
-    };
-    before
-        .iter()
-        .chain(after)
-        .all(|byte| matches!(byte, b' ' | b'\t'))
 }
 
 impl<'a> IntoIterator for &'a Fields {

@@ -5,14 +5,14 @@
 //! bytes, which mostly are the whole head, and if not then once more on the complete head; in between each byte is
 //! scanned once for the end, however slowly the bytes come.
 //!
-//! `httparse` is the engine. It takes bare LF, several empty lines, any high byte in a target and `#`. What
-//! follows it accounts for every byte between the pieces that it has found, and refuses the rest.
-
-use std::mem::MaybeUninit;
+//! The lines themselves are read by [`lines`], strictly and once. `httparse` read them before; it takes bare LF,
+//! several empty lines, any high byte in a target and `#`, so that each line had to be looked at again. It still
+//! checks this parser in tests: what this one takes, that one takes too, with the same parts.
 
 use crate::target::Target;
 use crate::{Fields, HeadError, Method, Span, Version};
 
+pub(crate) mod lines;
 mod scan;
 
 use scan::Scan;
@@ -145,52 +145,31 @@ impl RequestHead {
     /// `false` when the head is not complete. On an error the object may be half filled.
     #[inline]
     fn fill(&mut self, bytes: &[u8], start: usize) -> Result<bool, HeadError> {
-        let mut storage = [MaybeUninit::uninit(); FIELDS_CEILING];
-        let room = self.limits.fields.min(FIELDS_CEILING);
-        let mut parsed = httparse::Request::new(&mut []);
-        let length = match parsed.parse_with_uninit_headers(&bytes[start..], &mut storage[..room]) {
-            Ok(httparse::Status::Complete(length)) => start + length,
-            Ok(httparse::Status::Partial) => return Ok(false),
-            Err(error) => return Err(parser_problem(error, HeadError::RequestLine)),
+        let Some(line) = lines::request_line(bytes, start)? else {
+            return Ok(false);
         };
-        let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
-            return Err(HeadError::RequestLine);
-        };
-        if target.len() > self.limits.target_bytes {
+        if line.target.len() > self.limits.target_bytes {
             return Err(HeadError::TargetTooLong);
         }
+        if line.method.len() > METHOD_BYTES {
+            return Err(HeadError::RequestLine);
+        }
+        let room = self.limits.fields.min(FIELDS_CEILING);
+        let end = lines::field_lines(&mut self.fields, bytes, line.end, room, self.limits.field_bytes)?;
+        let Some(length) = end else {
+            self.fields.clear();
+            return Ok(false);
+        };
         if length > self.limits.head_bytes {
             return Err(HeadError::HeadTooLarge);
         }
-        // RFC 9112 3: one SP on each side of the target, and nothing else in the line.
-        let target_start = start + method.len() + 1;
-        let target_end = target_start + target.len();
-        let line_end = target_end + " HTTP/1.1\r\n".len();
-        let is_line_whole = bytes.get(line_end - 2..line_end) == Some(b"\r\n");
-        if !is_line_whole || is_elsewhere(target, bytes, target_start) {
-            return Err(HeadError::LineEnding);
-        }
-        if method.len() > METHOD_BYTES {
-            return Err(HeadError::RequestLine);
-        }
-        if has_bad_target_byte(target.as_bytes()) {
-            return Err(HeadError::Target);
-        }
-        self.method = Method::parse(method.as_bytes(), Span::new(start, target_start - 1));
-        self.target = Span::new(target_start, target_end);
-        self.form = Target::parse(self.method, target.as_bytes(), target_start).ok_or(HeadError::Target)?;
-        self.version = if minor == 0 {
-            Version::Http10
-        } else {
-            Version::Http11
-        };
+        let (method, target) = (Span::new(line.method.start, line.method.end), line.target);
+        self.method = Method::parse(method.of(bytes), method);
+        self.target = Span::new(target.start, target.end);
+        self.form =
+            Target::parse(self.method, &bytes[target.clone()], target.start).ok_or(HeadError::Target)?;
+        self.version = line.version;
         self.length = length;
-        self.fields.fill(
-            &bytes[..length],
-            line_end,
-            parsed.headers,
-            self.limits.field_bytes,
-        )?;
         Ok(true)
     }
 }
@@ -283,48 +262,26 @@ impl ResponseHead {
     /// `false` when the head is not complete. On an error the object may be half filled.
     #[inline]
     fn fill(&mut self, bytes: &[u8]) -> Result<bool, HeadError> {
-        let mut storage = [MaybeUninit::uninit(); FIELDS_CEILING];
-        let room = self.limits.fields.min(FIELDS_CEILING);
-        let mut parsed = httparse::Response::new(&mut []);
-        let config = httparse::ParserConfig::default();
-        let outcome = config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut storage[..room]);
-        let length = match outcome {
-            Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) => return Ok(false),
-            Err(error) => return Err(parser_problem(error, HeadError::StatusLine)),
+        let Some(line) = lines::status_line(bytes)? else {
+            return Ok(false);
         };
-        let (Some(minor), Some(code), Some(reason)) = (parsed.version, parsed.code, parsed.reason) else {
-            return Err(HeadError::StatusLine);
+        let room = self.limits.fields.min(FIELDS_CEILING);
+        let end = lines::field_lines(&mut self.fields, bytes, line.end, room, self.limits.field_bytes)?;
+        let Some(length) = end else {
+            self.fields.clear();
+            return Ok(false);
         };
         if length > self.limits.head_bytes {
             return Err(HeadError::HeadTooLarge);
         }
-        // RFC 9110 15: a status is a number from 100 to 599.
-        if !(100..=599).contains(&code) || !bytes.starts_with(b"HTTP/1.") {
-            return Err(HeadError::StatusLine);
-        }
-        let line_end = memchr::memchr(b'\n', bytes).map_or(0, |line_feed| line_feed + 1);
-        if !bytes[..line_end].ends_with(b"\r\n") {
-            return Err(HeadError::LineEnding);
-        }
-        self.version = if minor == 0 {
-            Version::Http10
+        self.version = line.version;
+        self.status = line.status;
+        self.reason = if line.reason.is_empty() {
+            Span::default()
         } else {
-            Version::Http11
-        };
-        self.status = code;
-        let reason_start = "HTTP/1.1 200 ".len();
-        self.reason = match reason {
-            "" => Span::default(),
-            _ => Span::new(reason_start, reason_start + reason.len()),
+            Span::new(line.reason.start, line.reason.end)
         };
         self.length = length;
-        self.fields.fill(
-            &bytes[..length],
-            line_end,
-            parsed.headers,
-            self.limits.field_bytes,
-        )?;
         Ok(true)
     }
 }
@@ -336,24 +293,6 @@ fn has_bad_target_byte(target: &[u8]) -> bool {
     target.iter().fold(false, |bad, &byte| {
         bad | (byte.wrapping_sub(b'!') > b'~' - b'!') | (byte == b'#')
     })
-}
-
-/// Is `part` not the piece of `bytes` that begins at `start`?
-#[inline]
-fn is_elsewhere(part: &str, bytes: &[u8], start: usize) -> bool {
-    part.as_ptr() as usize != bytes.as_ptr() as usize + start
-}
-
-/// What the parser's complaint means; `first_line` when it is about the first line.
-#[cold]
-pub(crate) fn parser_problem(error: httparse::Error, first_line: HeadError) -> HeadError {
-    match error {
-        httparse::Error::HeaderName => HeadError::FieldName,
-        httparse::Error::HeaderValue => HeadError::FieldValue,
-        httparse::Error::TooManyHeaders => HeadError::TooManyFields,
-        httparse::Error::NewLine => HeadError::LineEnding,
-        httparse::Error::Token | httparse::Error::Status | httparse::Error::Version => first_line,
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use crate::head::{FIELDS_CEILING, parser_problem};
+use crate::head::FIELDS_CEILING;
+use crate::head::lines::field_lines;
 use crate::{Fields, HeadError, HeadLimits};
 
 /// Ends a chunked body without trailers.
@@ -353,13 +354,10 @@ pub fn write_chunk(out: &mut Vec<u8>, data: &[u8]) {
 
 /// A second look at trailer lines, with the grammar of a head.
 fn parse_fields(bytes: &[u8], room: usize, field_bytes: usize, fields: &mut Fields) -> Result<(), HeadError> {
-    let mut storage = [httparse::EMPTY_HEADER; FIELDS_CEILING];
-    let parsed = match httparse::parse_headers(bytes, &mut storage[..room]) {
-        Ok(httparse::Status::Complete((end, parsed))) if end == bytes.len() => parsed,
-        Ok(_) => return Err(HeadError::LineEnding),
-        Err(error) => return Err(parser_problem(error, HeadError::FieldName)),
-    };
-    fields.fill(bytes, 0, parsed, field_bytes)
+    match field_lines(fields, bytes, 0, room, field_bytes)? {
+        Some(end) if end == bytes.len() => Ok(()),
+        _ => Err(HeadError::LineEnding),
+    }
 }
 
 #[inline]

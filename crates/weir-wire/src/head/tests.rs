@@ -526,4 +526,30 @@ proptest! {
             }
         }
     }
+
+    /// Whatever is taken, another parser takes too, with the same parts.
+    #[test]
+    fn another_parser_agrees(bytes in nearly_a_head()) {
+        let mut storage = [httparse::EMPTY_HEADER; 100];
+        let mut head = RequestHead::new(LIMITS);
+        if head.parse(&bytes) == Ok(Progress::Complete) {
+            let mut other = httparse::Request::new(&mut storage);
+            let start = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+            prop_assert_eq!(other.parse(&bytes[start..]), Ok(httparse::Status::Complete(head.length - start)));
+            prop_assert_eq!(other.method, Some(head.method.name(&bytes)));
+            prop_assert_eq!(other.path.map(str::as_bytes), Some(head.target.of(&bytes)));
+            prop_assert_eq!(other.headers.len(), head.fields.len());
+            for (header, field) in other.headers.iter().zip(&head.fields) {
+                prop_assert_eq!(header.name.as_bytes(), field.name.of(&bytes));
+                prop_assert_eq!(header.value, field.value.of(&bytes));
+            }
+        }
+        let mut head = ResponseHead::new(LIMITS);
+        if head.parse(&bytes) == Ok(Progress::Complete) {
+            let mut other = httparse::Response::new(&mut storage);
+            prop_assert_eq!(other.parse(&bytes), Ok(httparse::Status::Complete(head.length)));
+            prop_assert_eq!(other.code, Some(head.status));
+            prop_assert_eq!(other.headers.len(), head.fields.len());
+        }
+    }
 }
