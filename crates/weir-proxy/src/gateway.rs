@@ -1,20 +1,19 @@
 //! The data plane as the rest of weir sees it.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use weir_balance::Rng;
-use weir_model::{Config, Endpoint, ListenerKey};
+use weir_model::{Config, Endpoint};
 use weir_net::Epoch;
 
 use crate::access_log::AccessLogger;
 use crate::command::{Command, inbox};
-use crate::compile::{Compiler, Snapshot, UnknownBackend};
+use crate::compile::{Compiler, UnknownBackend};
+use crate::control::{Control, PublishReport, lock};
 use crate::resolver::{self, Resolver};
 use crate::shared::Shared;
 use crate::stats::Stats;
@@ -39,30 +38,11 @@ pub struct Gateway {
     log_thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What one publication did.
-#[derive(Clone, Debug)]
-pub struct PublishReport {
-    /// Generation of the running snapshot.
-    pub generation: u64,
-    /// Whether the configuration differs from the one before. When not, nothing was touched.
-    pub is_changed: bool,
-    /// Every listener, in order of its key: the address that it is bound to, or why it is not.
-    pub listeners: Vec<(ListenerKey, Result<SocketAddr, Arc<str>>)>,
-}
-
 /// What became of the connections that were open when weir began to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainReport {
     /// Connections that were cut because they did not finish in time.
     pub connections_cut: u32,
-}
-
-/// What publishing changes, one publication at a time.
-#[derive(Debug)]
-pub(crate) struct Control {
-    shared: Arc<Shared>,
-    compiler: Compiler,
-    listeners: BTreeMap<ListenerKey, Result<SocketAddr, Arc<str>>>,
 }
 
 impl Gateway {
@@ -94,11 +74,10 @@ impl Gateway {
         let (logger, log_thread) = log.unzip();
         let (inboxes, outlets): (Vec<_>, Vec<_>) = (0..workers).map(|_| inbox()).unzip();
         let shared = Arc::new(Shared::new(options, inboxes, logger, connections_max, epoch));
-        let control = Arc::new(Mutex::new(Control {
-            shared: Arc::clone(&shared),
-            compiler: Compiler::new(epoch, Rng::from_seed(seed)),
-            listeners: BTreeMap::new(),
-        }));
+        let control = Arc::new(Mutex::new(Control::new(
+            Arc::clone(&shared),
+            Compiler::new(epoch, Rng::from_seed(seed)),
+        )));
         let resolver = resolver::start(Arc::clone(&shared), Arc::clone(&control))?;
         let mut threads = Vec::with_capacity(workers);
         for (index, inbox) in outlets.into_iter().enumerate() {
@@ -128,7 +107,7 @@ impl Gateway {
 
     /// The running configuration, endpoint updates included.
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(lock(&self.control).compiler.config())
+        Arc::clone(lock(&self.control).compiler().config())
     }
 
     /// All counters, added up over the workers.
@@ -191,99 +170,6 @@ impl Drop for Gateway {
     }
 }
 
-impl Control {
-    fn publish(&mut self, config: Arc<Config>) -> PublishReport {
-        let snapshot = self.compiler.compile(config);
-        let is_changed = snapshot.is_some();
-        if let Some(snapshot) = snapshot {
-            self.install(snapshot);
-            self.close_removed();
-        }
-        self.open_missing();
-        PublishReport {
-            generation: self.compiler.snapshot().generation,
-            is_changed,
-            listeners: self
-                .listeners
-                .iter()
-                .map(|(key, state)| (*key, state.clone()))
-                .collect(),
-        }
-    }
-
-    fn update_endpoints(&mut self, backend: &str, endpoints: Arc<[Endpoint]>) -> Result<(), UnknownBackend> {
-        if let Some(snapshot) = self.compiler.update_endpoints(backend, endpoints)? {
-            self.install(snapshot);
-        }
-        Ok(())
-    }
-
-    /// The part of this that the resolver uses.
-    pub(crate) fn compiler(&mut self) -> &mut Compiler {
-        &mut self.compiler
-    }
-
-    /// Hands a snapshot to the workers.
-    pub(crate) fn install(&mut self, snapshot: Arc<Snapshot>) {
-        self.shared.publish(snapshot);
-        self.shared.tell_workers(|| Command::Refresh);
-    }
-
-    fn close_removed(&mut self) {
-        let config = Arc::clone(self.compiler.config());
-        let shared = &self.shared;
-        self.listeners.retain(|key, state| {
-            let kept = config.listeners.iter().any(|listener| listener.key == *key);
-            if !kept && state.is_ok() {
-                shared.tell_workers(|| Command::Close(*key));
-                shared.tell(Event::ListenerClosed { key: *key });
-            }
-            kept
-        });
-    }
-
-    /// Opens the listeners that are not open.
-    pub(crate) fn open_missing(&mut self) {
-        let config = Arc::clone(self.compiler.config());
-        for listener in &config.listeners {
-            let key = listener.key;
-            let before = self.listeners.get(&key);
-            if matches!(before, Some(Ok(_))) {
-                continue;
-            }
-            let state = self.open(key);
-            match &state {
-                Ok(address) => self.shared.tell(Event::ListenerOpened {
-                    key,
-                    address: *address,
-                }),
-                Err(error) if before != Some(&state) => {
-                    self.shared.tell(Event::ListenerFailed {
-                        key,
-                        error: Arc::clone(error),
-                    });
-                }
-                Err(_) => {}
-            }
-            self.listeners.insert(key, state);
-        }
-    }
-
-    fn open(&self, key: ListenerKey) -> Result<SocketAddr, Arc<str>> {
-        let said = |error: &dyn std::error::Error| Arc::from(error.to_string());
-        let sockets =
-            weir_net::listen(key.address, self.shared.inboxes.len()).map_err(|error| said(&error))?;
-        let address = sockets
-            .first()
-            .map_or(Ok(key.address), |socket| socket.local_addr());
-        for (inbox, socket) in self.shared.inboxes.iter().zip(sockets) {
-            // A worker that is gone was reported; the others' sockets serve.
-            let _ = inbox.send(Command::Open { key, socket });
-        }
-        address.map_err(|error| said(&error))
-    }
-}
-
 fn start_worker(
     index: usize,
     shared: &Arc<Shared>,
@@ -295,8 +181,4 @@ fn start_worker(
     std::thread::Builder::new()
         .name(format!("weir-worker-{index}"))
         .spawn(move || thread::run(index, shared, rng, inbox))
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

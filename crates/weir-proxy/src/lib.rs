@@ -12,10 +12,12 @@
 mod access_log;
 mod command;
 mod compile;
+mod control;
 mod downstream;
 mod event;
 mod exchange;
 mod gateway;
+mod host_cache;
 mod id_map;
 mod options;
 mod resolver;
@@ -28,7 +30,8 @@ mod upstream;
 mod worker;
 
 pub use compile::UnknownBackend;
+pub use control::PublishReport;
 pub use event::Event;
-pub use gateway::{DrainReport, Gateway, PublishReport};
+pub use gateway::{DrainReport, Gateway};
 pub use options::{AccessLog, EventSink, Limits, Options};
 pub use stats::{EndpointReport, FailureReport, RuleReport, Stats};

@@ -16,7 +16,7 @@ use weir_model::{Port, limits};
 
 use crate::Event;
 use crate::compile::names_of;
-use crate::gateway::{Control, lock};
+use crate::control::{Control, lock};
 use crate::shared::Shared;
 
 /// Listeners that could not be opened are tried again this often; names that never resolved, too.
@@ -25,6 +25,7 @@ const RETRY: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 type Name = (Arc<str>, Port);
+type Answer = Result<Vec<std::net::SocketAddr>, Arc<str>>;
 
 /// The thread that resolves.
 #[derive(Debug)]
@@ -100,10 +101,7 @@ impl Work {
     }
 
     /// Begins the lookups whose time has come; says when to look again.
-    fn begin_due(
-        &mut self,
-        lookups: &mut JoinSet<(Name, Result<Vec<std::net::SocketAddr>, Arc<str>>)>,
-    ) -> Instant {
+    fn begin_due(&mut self, lookups: &mut JoinSet<(Name, Answer)>) -> Instant {
         let config = Arc::clone(lock(&self.control).compiler().config());
         let names: Vec<Name> = names_of(&config)
             .map(|(name, port)| (name.into(), port))
@@ -121,7 +119,7 @@ impl Work {
         self.due.values().copied().fold(now + RETRY, Instant::min)
     }
 
-    fn learn(&mut self, name: Name, answer: Result<Vec<std::net::SocketAddr>, Arc<str>>) {
+    fn learn(&mut self, name: Name, answer: Answer) {
         let wait = match answer {
             Ok(addresses) => {
                 let mut control = lock(&self.control);

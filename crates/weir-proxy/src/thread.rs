@@ -127,18 +127,18 @@ async fn keep_time(worker: Rc<Worker>) {
                 .as_mut()
                 .reset(started + Duration::from_millis(next_ms - started_ms));
             if sleeping.as_mut().poll(task).is_pending() {
-                return Poll::Pending;
+                return Poll::<()>::Pending;
             }
         }
     })
-    .await
+    .await;
 }
 
 fn look_around(worker: &Worker, rounds: u64) {
     if let Some(log) = &worker.log {
         log.flush();
     }
-    if rounds % SWEEP_ROUNDS == 0 {
+    if rounds.is_multiple_of(SWEEP_ROUNDS) {
         worker.sweep();
     }
 }

@@ -10,6 +10,7 @@ use weir_net::Clock;
 
 use crate::access_log::LogBuffer;
 use crate::compile::Snapshot;
+use crate::host_cache::HostCache;
 use crate::shared::Shared;
 use crate::stats::Recorder;
 use crate::time::{Alarm, Timer, Wheel};
@@ -31,6 +32,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) wheel: Wheel,
     pub(crate) rng: RefCell<Rng>,
+    pub(crate) hosts: RefCell<HostCache>,
     pub(crate) recorder: Recorder,
     pub(crate) pools: Pools,
     pub(crate) log: Option<LogBuffer>,
@@ -51,6 +53,7 @@ impl Worker {
             wheel: Wheel::new(clock.read_ms()),
             clock,
             rng: RefCell::new(rng),
+            hosts: RefCell::new(HostCache::new()),
             recorder: Recorder::new(&shared.registry),
             pools: Pools::new(shared.unused_connections_max()),
             log: shared.logger.as_ref().map(LogBuffer::new),

@@ -13,7 +13,7 @@ use weir_net::Stream;
 use super::h1;
 use crate::Event;
 use crate::command::Command;
-use crate::exchange::Client;
+use crate::exchange::{Client, PeerText};
 use crate::time::Timer;
 use crate::worker::Worker;
 
@@ -88,6 +88,7 @@ pub(crate) fn serve(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, pe
         stream: Stream::Tcp(stream),
         timer: Timer::new(),
         peer,
+        peer_text: PeerText::new(peer.ip()),
         listener: key,
     };
     tokio::task::spawn_local(h1::serve(admission, client));

@@ -71,6 +71,13 @@ fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us:
         },
     );
     write_json(line, ":authority", exchange.authority());
+    write_way(exchange, found, line);
+    line.extend_from_slice(b"}\n");
+}
+
+/// Writes where the request went and whose rule sent it there.
+fn write_way(exchange: &Exchange<'_>, found: Option<&Found<'_>>, line: &mut Vec<u8>) {
+    let record = &exchange.record;
     let pool = record.endpoint.as_ref();
     write_json(
         line,
@@ -99,5 +106,4 @@ fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us:
         "route_name",
         found.map_or(&[][..], |found| found.rule.live.key.as_bytes()),
     );
-    line.extend_from_slice(b"}\n");
 }

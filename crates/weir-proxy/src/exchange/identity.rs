@@ -32,6 +32,7 @@ impl FieldSink<'_> {
     fn field(&mut self, name: &[u8], fill: impl FnOnce(&mut Vec<u8>)) {
         match self {
             Self::Head(out) => {
+                out.reserve(64);
                 out.extend_from_slice(name);
                 out.extend_from_slice(b": ");
                 fill(out);
@@ -60,20 +61,59 @@ pub(super) fn is_own_name(name: &[u8]) -> bool {
     }
 }
 
+/// A peer's address as weir writes it into every request of its connection.
+#[derive(Clone, Copy)]
+pub(crate) struct PeerText {
+    text: [u8; 45],
+    length: u8,
+    is_internal: bool,
+}
+
+impl PeerText {
+    pub(crate) fn new(peer: IpAddr) -> Self {
+        let mut written = Vec::with_capacity(45);
+        forwarded::address_text(&mut written, peer);
+        let mut text = [0; 45];
+        // The longest address takes 45 bytes: IPv4 in IPv6, which is written as IPv4 anyway.
+        let length = written.len().min(text.len());
+        text[..length].copy_from_slice(&written[..length]);
+        Self {
+            text,
+            length: length as u8,
+            is_internal: is_internal(peer),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
+}
+
+impl std::fmt::Debug for PeerText {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
 /// Writes weir's fields (Envoy Gateway's defaults, so that backends find what they know).
 pub(super) fn write(exchange: &Exchange<'_>, sink: &mut FieldSink<'_>) {
     let fields = &exchange.scratch.head.fields;
-    let peer = exchange.client.peer.ip();
+    let peer = &exchange.client.peer_text;
     let has_forwarded = fields.has(Known::XForwardedFor);
+    if let FieldSink::Head(out) = sink
+        && !has_forwarded
+        && !exchange.request.is_peer_trusted
+        && peer.is_internal
+    {
+        return write_usual(exchange.request.request_id, peer, out);
+    }
     sink.field(b"x-forwarded-for", |out| {
-        for value in fields
-            .values(Known::XForwardedFor, exchange.head())
-            .filter(|value| !value.is_empty())
-        {
+        let values = fields.values(Known::XForwardedFor, exchange.head());
+        for value in values.filter(|value| !value.is_empty()) {
             out.extend_from_slice(value);
             out.extend_from_slice(b", ");
         }
-        forwarded::address_text(out, peer);
+        out.extend_from_slice(peer.as_bytes());
     });
     let kept = if exchange.request.is_peer_trusted {
         fields.present()
@@ -87,13 +127,22 @@ pub(super) fn write(exchange: &Exchange<'_>, sink: &mut FieldSink<'_>) {
         let id = exchange.request.request_id;
         sink.field(b"x-request-id", |out| out.extend_from_slice(&uuid_text(id)));
     }
-    if !has_forwarded && is_internal(peer) {
+    if !has_forwarded && peer.is_internal {
         sink.field(INTERNAL, |out| out.extend_from_slice(b"true"));
     } else {
-        sink.field(EXTERNAL_ADDRESS, |out| {
-            forwarded::address_text(out, exchange.request.client_ip)
-        });
+        let client_ip = exchange.request.client_ip;
+        sink.field(EXTERNAL_ADDRESS, |out| forwarded::address_text(out, client_ip));
     }
+}
+
+/// The same for the usual case, in few steps.
+fn write_usual(request_id: u128, peer: &PeerText, out: &mut Vec<u8>) {
+    out.reserve(192);
+    out.extend_from_slice(b"x-forwarded-for: ");
+    out.extend_from_slice(peer.as_bytes());
+    out.extend_from_slice(b"\r\nx-forwarded-proto: http\r\nx-request-id: ");
+    out.extend_from_slice(&uuid_text(request_id));
+    out.extend_from_slice(b"\r\nx-envoy-internal: true\r\n");
 }
 
 /// RFC 1918, RFC 4193 and loopback.
@@ -109,15 +158,26 @@ pub(super) fn uuid_text(random: u128) -> [u8; 36] {
     const VERSION: u128 = 0xf << 76;
     const VARIANT: u128 = 0x3 << 62;
     let bits = random & !VERSION & !VARIANT | 0x4 << 76 | 0x2 << 62;
-    let mut text = *b"00000000-0000-0000-0000-000000000000";
-    let mut shift = 128;
-    for place in &mut text {
-        if *place != b'-' {
-            shift -= 4;
-            *place = b"0123456789abcdef"[(bits >> shift) as usize & 15];
-        }
-    }
+    let mut text = [b'-'; 36];
+    let digits = [96, 64, 32, 0].map(|shift| hex_digits((bits >> shift) as u32));
+    text[..8].copy_from_slice(&digits[0]);
+    text[9..13].copy_from_slice(&digits[1][..4]);
+    text[14..18].copy_from_slice(&digits[1][4..]);
+    text[19..23].copy_from_slice(&digits[2][..4]);
+    text[24..28].copy_from_slice(&digits[2][4..]);
+    text[28..].copy_from_slice(&digits[3]);
     text
+}
+
+/// The eight hex digits of a number, made all at once: each half byte moves to a byte of its own.
+fn hex_digits(number: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let spread = u64::from(number);
+    let spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff;
+    let spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff;
+    let spread = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = ((spread + 6 * ONES) >> 4) & ONES;
+    (spread + u64::from(b'0') * ONES + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 #[cfg(test)]

@@ -36,6 +36,15 @@ pub(super) fn framing(body: BodyLength) -> Framing {
     }
 }
 
+/// Collects what header filters make of the fields that the client sent and of those that weir adds.
+fn edit(exchange: &Exchange<'_>, found: &Found<'_>, way: &Way<'_>, edits: &mut Edits) {
+    identity::write(exchange, &mut FieldSink::Edits(edits));
+    let policies = found.policies(Some(way));
+    for change in policies.flat_map(|policy| &policy.request_headers) {
+        headers::apply(change, edits, &exchange.scratch.head.fields, exchange.head());
+    }
+}
+
 fn write(
     exchange: &Exchange<'_>,
     found: &Found<'_>,
@@ -68,13 +77,7 @@ fn write(
         .policies(Some(way))
         .any(|policy| !policy.request_headers.is_empty());
     if is_changed {
-        identity::write(exchange, &mut FieldSink::Edits(edits));
-        for change in found
-            .policies(Some(way))
-            .flat_map(|policy| &policy.request_headers)
-        {
-            headers::apply(change, edits, &head.fields, bytes);
-        }
+        edit(exchange, found, way, edits);
     }
     if let Some(spec) = &way.forward.spec.endpoint_override
         && spec.strip

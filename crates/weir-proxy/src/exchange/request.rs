@@ -24,9 +24,16 @@ pub(super) fn examine(exchange: &mut Exchange<'_>) -> Result<(), Failure> {
         now_ms,
     );
     facts.connection = Connection::of(&head.fields, bytes)?;
-    let found = host::request_host(head, bytes)?;
     scratch.host.clear();
-    scratch.host.push_str(&found.name);
+    match (head.form, head.fields.value(Known::Host, bytes)) {
+        // The usual case; every other form and the errors are wire's.
+        (Target::Origin { .. }, Some(raw)) if !head.fields.is_repeated(Known::Host) => {
+            scratch
+                .host
+                .push_str(exchange.worker.hosts.borrow_mut().name(raw)?);
+        }
+        _ => scratch.host.push_str(&host::request_host(head, bytes)?.name),
+    }
     facts.expects_continue = match expectation(head, bytes) {
         Expectation::None => false,
         Expectation::Continue => facts.body != BodyLength::Empty,

@@ -166,6 +166,9 @@ fn begin(
     response
         .download
         .begin(outline.body, outline.framing, outline.keeps_trailers, now_ms);
+    response
+        .download
+        .take_whole(&mut response.input, &mut response.output);
     Ok(outline)
 }
 

@@ -176,5 +176,5 @@ fn timeout_ms() -> u64 {
 /// is left over from a read that happened to fill its buffer, a look at the socket does.
 fn is_quiet(stream: &mut Stream) -> bool {
     let mut nobody = Context::from_waker(Waker::noop());
-    stream.poll_read_ready(&mut nobody).is_pending() || stream.poll_peek(&mut nobody, &mut [0]).is_pending()
+    !stream.is_read_ready() || stream.poll_peek(&mut nobody, &mut [0]).is_pending()
 }

@@ -60,7 +60,7 @@ pub(super) fn decorate(cors: &Cors, exchange: &Exchange<'_>, edits: &mut Edits, 
     }
     if write_origin(cors, fields, bytes, edits) && !cors.expose_headers.is_empty() {
         edits.add_with(b"access-control-expose-headers", |out| {
-            join(&cors.expose_headers, out)
+            join(&cors.expose_headers, out);
         });
     }
 }

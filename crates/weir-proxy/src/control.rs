@@ -1,0 +1,143 @@
+//! Publishing: what runs is replaced here, one publication at a time.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use weir_model::{Config, Endpoint, ListenerKey};
+
+use crate::Event;
+use crate::command::Command;
+use crate::compile::{Compiler, Snapshot, UnknownBackend};
+use crate::shared::Shared;
+
+/// What one publication did.
+#[derive(Clone, Debug)]
+pub struct PublishReport {
+    /// Generation of the running snapshot.
+    pub generation: u64,
+    /// Whether the configuration differs from the one before. When not, nothing was touched.
+    pub is_changed: bool,
+    /// Every listener, in order of its key: the address that it is bound to, or why it is not.
+    pub listeners: Vec<(ListenerKey, Result<SocketAddr, Arc<str>>)>,
+}
+
+/// What publishing changes, one publication at a time.
+#[derive(Debug)]
+pub(crate) struct Control {
+    shared: Arc<Shared>,
+    compiler: Compiler,
+    listeners: BTreeMap<ListenerKey, Result<SocketAddr, Arc<str>>>,
+}
+
+impl Control {
+    /// Control over workers that serve nothing yet.
+    pub(crate) fn new(shared: Arc<Shared>, compiler: Compiler) -> Self {
+        Self {
+            shared,
+            compiler,
+            listeners: BTreeMap::new(),
+        }
+    }
+
+    /// Makes a configuration the running one.
+    pub(crate) fn publish(&mut self, config: Arc<Config>) -> PublishReport {
+        let snapshot = self.compiler.compile(config);
+        let is_changed = snapshot.is_some();
+        if let Some(snapshot) = snapshot {
+            self.install(snapshot);
+            self.close_removed();
+        }
+        self.open_missing();
+        PublishReport {
+            generation: self.compiler.snapshot().generation,
+            is_changed,
+            listeners: self
+                .listeners
+                .iter()
+                .map(|(key, state)| (*key, state.clone()))
+                .collect(),
+        }
+    }
+
+    /// Replaces the endpoints of one backend.
+    pub(crate) fn update_endpoints(
+        &mut self,
+        backend: &str,
+        endpoints: Arc<[Endpoint]>,
+    ) -> Result<(), UnknownBackend> {
+        if let Some(snapshot) = self.compiler.update_endpoints(backend, endpoints)? {
+            self.install(snapshot);
+        }
+        Ok(())
+    }
+
+    /// The part of this that the resolver uses.
+    pub(crate) fn compiler(&mut self) -> &mut Compiler {
+        &mut self.compiler
+    }
+
+    /// Hands a snapshot to the workers.
+    pub(crate) fn install(&mut self, snapshot: Arc<Snapshot>) {
+        self.shared.publish(snapshot);
+        self.shared.tell_workers(|| Command::Refresh);
+    }
+
+    fn close_removed(&mut self) {
+        let config = Arc::clone(self.compiler.config());
+        let shared = &self.shared;
+        self.listeners.retain(|key, state| {
+            let kept = config.listeners.iter().any(|listener| listener.key == *key);
+            if !kept && state.is_ok() {
+                shared.tell_workers(|| Command::Close(*key));
+                shared.tell(Event::ListenerClosed { key: *key });
+            }
+            kept
+        });
+    }
+
+    /// Opens the listeners that are not open.
+    pub(crate) fn open_missing(&mut self) {
+        let config = Arc::clone(self.compiler.config());
+        for listener in &config.listeners {
+            let key = listener.key;
+            let before = self.listeners.get(&key);
+            if matches!(before, Some(Ok(_))) {
+                continue;
+            }
+            let state = self.open(key);
+            match &state {
+                Ok(address) => self.shared.tell(Event::ListenerOpened {
+                    key,
+                    address: *address,
+                }),
+                Err(error) if before != Some(&state) => {
+                    self.shared.tell(Event::ListenerFailed {
+                        key,
+                        error: Arc::clone(error),
+                    });
+                }
+                Err(_) => {}
+            }
+            self.listeners.insert(key, state);
+        }
+    }
+
+    fn open(&self, key: ListenerKey) -> Result<SocketAddr, Arc<str>> {
+        let said = |error: &dyn std::error::Error| Arc::from(error.to_string());
+        let sockets =
+            weir_net::listen(key.address, self.shared.inboxes.len()).map_err(|error| said(&error))?;
+        let address = sockets
+            .first()
+            .map_or(Ok(key.address), |socket| socket.local_addr());
+        for (inbox, socket) in self.shared.inboxes.iter().zip(sockets) {
+            // A worker that is gone was reported; the others' sockets serve.
+            let _ = inbox.send(Command::Open { key, socket });
+        }
+        address.map_err(|error| said(&error))
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,166 @@
+//! What an exchange knows of itself while it passes the stops.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use weir_model::ListenerKey;
+use weir_net::Stream;
+use weir_wire::connection::Connection;
+use weir_wire::{BodyLength, Known, Target};
+
+use super::failure::Reason;
+use super::identity::PeerText;
+use crate::time::{Alarm, NEVER, Timer};
+use crate::transit::RequestScratch;
+use crate::upstream::EndpointPool;
+use crate::worker::Worker;
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) stream: Stream,
+    pub(crate) timer: Rc<Timer>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) peer_text: PeerText,
+    pub(crate) listener: ListenerKey,
+}
+
+/// What becomes of a client's connection after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The next request may follow.
+    KeepAlive,
+    /// It ends, as the client wished.
+    End,
+    /// It ends by weir's decision; what the client still sends is read for a moment, so that the answer is not lost in a reset.
+    Close,
+    /// It ends at once: the response was cut short, and the client must see that.
+    Cut,
+}
+
+/// One exchange.
+#[derive(Debug)]
+pub(crate) struct Exchange<'a> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) client: &'a mut Client,
+    pub(crate) scratch: &'a mut RequestScratch,
+    pub(super) request: RequestFacts,
+    pub(super) record: Record,
+    /// Time for the whole exchange, until [`Self::deadline_ms`] begins to count.
+    pub(super) timeout_ms: Option<u64>,
+    /// When the whole exchange has taken too long. Counts from the moment the request has been received.
+    pub(super) deadline_ms: u64,
+}
+
+/// What weir found out about the request.
+#[derive(Debug)]
+pub(super) struct RequestFacts {
+    pub(super) body: BodyLength,
+    pub(super) connection: Connection,
+    /// The client waits for 100 (Continue) before it sends the body.
+    pub(super) expects_continue: bool,
+    pub(super) wants_trailers: bool,
+    /// The connection may carry another request.
+    pub(super) is_persistent: bool,
+    /// Length of the path at the front of [`RequestScratch::target`].
+    pub(super) path_length: usize,
+    /// The client's address, after the listener's rule.
+    pub(super) client_ip: IpAddr,
+    /// Whether the listener's rule trusts the peer.
+    pub(super) is_peer_trusted: bool,
+    /// Random bits of the request id that weir gives, when it gives one.
+    pub(super) request_id: u128,
+}
+
+/// What is remembered for stop 10.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) started_us: u64,
+    /// 0 while the client has no answer.
+    pub(super) status: u16,
+    pub(super) reason: Option<Reason>,
+    /// The endpoint of the last try.
+    pub(super) endpoint: Option<Rc<EndpointPool>>,
+    /// The backend of the last try; only for the access log.
+    pub(super) backend: Option<Arc<str>>,
+    /// The endpoint answered and the client has got at least the beginning.
+    pub(super) is_relayed: bool,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+}
+
+impl<'a> Exchange<'a> {
+    /// An exchange whose request head is the pinned part of `scratch.input`, parsed. The clock was read when it came.
+    pub(crate) fn begin(
+        worker: &'a Rc<Worker>,
+        client: &'a mut Client,
+        scratch: &'a mut RequestScratch,
+    ) -> Self {
+        let started_us = worker.clock.read_us();
+        let client_ip = client.peer.ip();
+        Self {
+            worker,
+            client,
+            scratch,
+            request: RequestFacts {
+                body: BodyLength::Empty,
+                connection: Connection::ABSENT,
+                expects_continue: false,
+                wants_trailers: false,
+                is_persistent: false,
+                path_length: 0,
+                client_ip,
+                is_peer_trusted: false,
+                request_id: 0,
+            },
+            record: Record {
+                started_us,
+                status: 0,
+                reason: None,
+                endpoint: None,
+                backend: None,
+                is_relayed: false,
+                bytes_received: 0,
+                bytes_sent: 0,
+            },
+            timeout_ms: None,
+            deadline_ms: NEVER,
+        }
+    }
+
+    /// How this exchange waits.
+    pub(super) fn alarm(&self) -> Alarm<'_> {
+        self.worker.alarm(&self.client.timer)
+    }
+
+    /// The bytes that the request head's offsets point into.
+    pub(super) fn head(&self) -> &[u8] {
+        self.scratch.input.pinned()
+    }
+
+    /// The request's path as it is matched, normalised. `OPTIONS *` asks about the whole server and is matched like
+    /// its root.
+    pub(super) fn path(&self) -> &str {
+        match &self.scratch.target[..self.request.path_length] {
+            "*" => "/",
+            path => path,
+        }
+    }
+
+    /// The host that the request names, as written (RFC 9112 3.2.2: that of an absolute target counts).
+    pub(super) fn authority(&self) -> &[u8] {
+        let head = &self.scratch.head;
+        match head.form {
+            Target::Absolute { authority, .. } | Target::Authority { authority } => authority.of(self.head()),
+            Target::Origin { .. } | Target::Asterisk => {
+                head.fields.value(Known::Host, self.head()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The request's query, as sent, without its `?`.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.scratch.target[self.request.path_length..].strip_prefix('?')
+    }
+}
