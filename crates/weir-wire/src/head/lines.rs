@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::token::{is_token_byte, is_value_byte};
+use crate::token::{is_token, is_token_byte, is_value_byte};
 use crate::{Field, Fields, HeadError, Known, Span, Version};
 
 /// The parts of a request line; `end` is behind its CR LF.
@@ -133,20 +133,28 @@ pub(crate) fn field_lines(
             _ if fields.len() == fields_max => return Err(HeadError::TooManyFields),
             _ => {}
         }
-        let name = at..at + token_length(rest);
-        match bytes.get(name.end) {
-            None => return Ok(None),
-            // RFC 9112 5.1: no space between name and colon.
-            Some(b':') => {}
-            Some(_) => return Err(HeadError::FieldName),
+        let Some(name_length) = colon(rest) else {
+            let is_open = token_length(rest) == rest.len();
+            return if is_open {
+                Ok(None)
+            } else {
+                Err(HeadError::FieldName)
+            };
+        };
+        let name = at..at + name_length;
+        let name_bytes = &rest[..name_length];
+        let known = Known::of(name_bytes);
+        // A known name is a token. RFC 9112 5.1: no space between name and colon.
+        if matches!(known, Known::Other | Known::Underscore) && !is_token(name_bytes) {
+            return Err(HeadError::FieldName);
         }
-        let behind = bytes.get(name.end + 1..).unwrap_or_default();
+        let behind = &rest[name_length + 1..];
         let space = behind
             .iter()
             .take_while(|byte| matches!(byte, b' ' | b'\t'))
             .count();
         let value_start = name.end + 1 + space;
-        let line_end = value_start + value_length(bytes.get(value_start..).unwrap_or_default());
+        let line_end = value_start + value_length(&behind[space..]);
         match bytes.get(line_end..line_end + 2) {
             Some(b"\r\n") => {}
             Some(_) => return Err(HeadError::FieldValue),
@@ -158,7 +166,7 @@ pub(crate) fn field_lines(
             return Err(HeadError::FieldTooLarge);
         }
         fields.push(Field {
-            known: Known::of(bytes.get(name.clone()).unwrap_or_default()),
+            known,
             is_canonical: space == 1 && behind.first() == Some(&b' ') && value_end == line_end,
             name: Span::new(name.start, name.end),
             value: Span::new(value_start, value_end),
@@ -188,32 +196,60 @@ fn trimmed_length(value: &[u8]) -> usize {
         .map_or(0, |last| last + 1)
 }
 
-/// Length of the run of value bytes (RFC 9110 5.5) at the start of `bytes`. Eight bytes at a time, as long as there
-/// are no controls among them; a tab is one that may stand in a value.
+/// Length of the run of value bytes (RFC 9110 5.5) at the start of `bytes`. Looks for controls in eight bytes at a
+/// time; a tab is one that may stand in a value.
 #[inline]
 fn value_length(bytes: &[u8]) -> usize {
     let mut length = 0;
-    for eight in bytes.chunks_exact(8) {
-        // INVARIANT: `chunks_exact(8)` gives eight bytes.
-        let word = u64::from_le_bytes(eight.try_into().unwrap_or_default());
-        if has_control(word) && !eight.iter().all(|byte| is_value_byte(*byte)) {
-            break;
+    while let Some(word) = word_at(bytes, length) {
+        match first_control(word) {
+            8 => length += 8,
+            offset if bytes[length + offset] == b'\t' => length += offset + 1,
+            offset => return length + offset,
         }
-        length += 8;
     }
     let rest = bytes.get(length..).unwrap_or_default();
     length + rest.iter().take_while(|byte| is_value_byte(**byte)).count()
 }
 
-/// Has `word` a byte below 0x20, or a 0x7f?
+/// Offset of the first colon.
 #[inline]
-fn has_control(word: u64) -> bool {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGH: u64 = ONES << 7;
+fn colon(bytes: &[u8]) -> Option<usize> {
+    let mut length = 0;
+    while let Some(word) = word_at(bytes, length) {
+        let others = word ^ (ONES * b':' as u64);
+        let found = others.wrapping_sub(ONES) & !others & HIGH;
+        if found != 0 {
+            return Some(length + (found.trailing_zeros() / 8) as usize);
+        }
+        length += 8;
+    }
+    let rest = bytes.get(length..)?;
+    rest.iter()
+        .position(|byte| *byte == b':')
+        .map(|offset| length + offset)
+}
+
+const ONES: u64 = u64::MAX / 0xff;
+const HIGH: u64 = ONES << 7;
+
+/// Eight bytes, the first one lowest.
+#[inline]
+fn word_at(bytes: &[u8], start: usize) -> Option<u64> {
+    bytes
+        .get(start..)?
+        .first_chunk()
+        .map(|eight| u64::from_le_bytes(*eight))
+}
+
+/// Offset of the first byte in `word` that is below 0x20 or 0x7f; 8 when there is none. The borrow of a byte that is
+/// found disturbs only those behind it, so the first one is exact.
+#[inline]
+fn first_control(word: u64) -> usize {
     let below = word.wrapping_sub(ONES * 0x20) & !word;
     let deleted = word ^ (ONES * 0x7f);
     let is_deleted = deleted.wrapping_sub(ONES) & !deleted;
-    (below | is_deleted) & HIGH != 0
+    (((below | is_deleted) & HIGH).trailing_zeros() / 8) as usize
 }
 
 #[cfg(test)]
