@@ -31,14 +31,18 @@ impl Epoch {
 pub struct Clock {
     epoch: Epoch,
     read_us: Cell<u64>,
+    /// The same in milliseconds: asked for often, so divided once.
+    read_ms: Cell<u64>,
 }
 
 impl Clock {
     /// A clock that counts from `epoch`.
     pub fn new(epoch: Epoch) -> Self {
+        let now_us = epoch.elapsed_us();
         Self {
             epoch,
-            read_us: Cell::new(epoch.elapsed_us()),
+            read_us: Cell::new(now_us),
+            read_ms: Cell::new(now_us / 1000),
         }
     }
 
@@ -46,12 +50,14 @@ impl Clock {
     pub fn refresh_us(&self) -> u64 {
         let now_us = self.epoch.elapsed_us();
         self.read_us.set(now_us);
+        self.read_ms.set(now_us / 1000);
         now_us
     }
 
     /// Reads the system clock and remembers the reading; milliseconds since the epoch.
     pub fn refresh_ms(&self) -> u64 {
-        self.refresh_us() / 1000
+        self.refresh_us();
+        self.read_ms.get()
     }
 
     /// The last reading, microseconds since the epoch.
@@ -61,7 +67,7 @@ impl Clock {
 
     /// The last reading, milliseconds since the epoch.
     pub fn read_ms(&self) -> u64 {
-        self.read_us.get() / 1000
+        self.read_ms.get()
     }
 }
 

@@ -9,7 +9,7 @@ use super::snapshot::BalancerSlot;
 
 /// The filters of a rule or of a destination. Gateway API leaves the order between kinds of filters open; within one
 /// kind it is the order written.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) request_headers: Vec<HeaderChange>,
     pub(crate) response_headers: Vec<HeaderChange>,
@@ -19,7 +19,7 @@ pub(crate) struct Policy {
 }
 
 /// Where copies go.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct MirrorTarget {
     pub(crate) slot: BalancerSlot,
     pub(crate) cursor: Arc<AtomicU64>,
@@ -27,12 +27,13 @@ pub(crate) struct MirrorTarget {
 }
 
 impl Policy {
-    /// Sorts `filters`; `mirror` finds the balancer and the cursor of a mirror's backend.
+    /// Sorts `filters` behind those of `before`; `mirror` finds the balancer and the cursor of a mirror's backend.
     pub(crate) fn compile(
+        before: &Self,
         filters: &[Filter],
         mut mirror: impl FnMut(BackendId) -> (BalancerSlot, Arc<AtomicU64>),
     ) -> Self {
-        let mut policy = Self::default();
+        let mut policy = before.clone();
         for filter in filters {
             match filter {
                 Filter::RequestHeaders(change) => policy.request_headers.push(guarded(change)),
@@ -106,7 +107,7 @@ mod tests {
             Filter::RequestHeaders(change("x-a")),
             Filter::ResponseHeaders(change("transfer-encoding")),
         ];
-        let policy = Policy::compile(&filters, |_| unreachable!("no mirror"));
+        let policy = Policy::compile(&Policy::default(), &filters, |_| unreachable!("no mirror"));
         assert_eq!(policy.request_headers, [HeaderChange::default(), change("x-a")]);
         assert_eq!(policy.response_headers, [HeaderChange::default()]);
     }

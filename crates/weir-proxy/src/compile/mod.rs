@@ -12,7 +12,7 @@ mod snapshot;
 
 pub use compiler::UnknownBackend;
 pub(crate) use compiler::{Compiler, names_of};
-pub(crate) use filters::{MirrorTarget, Policy};
+pub(crate) use filters::MirrorTarget;
 #[cfg(test)]
 pub(crate) use live::Live;
 pub(crate) use live::{LiveEndpoint, LiveRule};

@@ -47,89 +47,92 @@ pub(super) fn compile(
         debug_assert!(slot.is_some(), "`claims` asks as often as `compile`");
         slot.unwrap_or(BalancerSlot(u32::MAX))
     };
-    let rules = route
-        .rules
-        .iter()
-        .map(|rule| compile_rule(rule, config, live, &mut next))
-        .collect();
+    let mut compile = |rule| {
+        RuleCompiler {
+            rule,
+            config,
+            live: &mut *live,
+            next: &mut next,
+        }
+        .compile()
+    };
+    let rules = route.rules.iter().map(&mut compile).collect();
     CompiledRoute { rules, slots }
 }
 
-fn compile_rule(
-    rule: &Rule,
-    config: &Config,
-    live: &mut Live,
-    next: &mut dyn FnMut() -> BalancerSlot,
-) -> CompiledRule {
-    let policy = compile_policy(&rule.filters, rule, config, live, next);
-    let action = match &rule.action {
-        weir_model::Action::Forward(forward) => {
-            let identity = |destination: &'_ Destination| match &destination.target {
-                Target::Backend(backend) => Arc::clone(&config.backend(*backend).key),
-                Target::Answer(answer) => Arc::clone(&answer.reason),
-            };
-            let identities: Vec<_> = forward.destinations.iter().map(identity).collect();
-            let weights = forward.destinations.iter().map(|destination| destination.weight);
-            Action::Forward(CompiledForward {
-                spec: Arc::clone(&forward.balance),
-                split: Split::new(weights.zip(identities.iter().map(|identity| &**identity))),
-                destinations: forward
-                    .destinations
-                    .iter()
-                    .map(|destination| compile_destination(destination, rule, config, live, next))
-                    .collect(),
-            })
-        }
-        weir_model::Action::Redirect(redirect) => Action::Redirect(redirect.clone()),
-        weir_model::Action::Answer(answer) => Action::Answer(answer.clone()),
-    };
-    let prefix_length = |one: &weir_model::Match| match &one.path {
-        PathMatch::Prefix(prefix) => u32::try_from(prefix.len()).unwrap_or(0),
-        PathMatch::Exact(_) | PathMatch::Regex(_) => 0,
-    };
-    CompiledRule {
-        live: live.rule(&rule.key),
-        policy,
-        action,
-        timeouts: (&rule.timeouts).into(),
-        prefix_lengths: rule.matches.iter().map(prefix_length).collect(),
-    }
+/// What compiling one rule needs at hand.
+struct RuleCompiler<'a> {
+    rule: &'a Rule,
+    config: &'a Config,
+    live: &'a mut Live,
+    next: &'a mut dyn FnMut() -> BalancerSlot,
 }
 
-fn compile_destination(
-    destination: &Destination,
-    rule: &Rule,
-    config: &Config,
-    live: &mut Live,
-    next: &mut dyn FnMut() -> BalancerSlot,
-) -> CompiledDestination {
-    let goal = match &destination.target {
-        Target::Backend(backend) => {
-            let slot = next();
-            Goal::Balancer {
-                slot,
-                cursor: live.cursor(&rule.key, &config.backend(*backend).key),
+impl RuleCompiler<'_> {
+    fn compile(&mut self) -> CompiledRule {
+        let rule = self.rule;
+        let policy = self.policy(&Policy::default(), &rule.filters);
+        let action = match &rule.action {
+            weir_model::Action::Forward(forward) => Action::Forward(self.forward(&policy, forward)),
+            weir_model::Action::Redirect(redirect) => Action::Redirect(redirect.clone()),
+            weir_model::Action::Answer(answer) => Action::Answer(answer.clone()),
+        };
+        let prefix_length = |one: &weir_model::Match| match &one.path {
+            PathMatch::Prefix(prefix) => u32::try_from(prefix.len()).unwrap_or(0),
+            PathMatch::Exact(_) | PathMatch::Regex(_) => 0,
+        };
+        CompiledRule {
+            live: self.live.rule(&rule.key),
+            policy,
+            action,
+            timeouts: (&rule.timeouts).into(),
+            prefix_lengths: rule.matches.iter().map(prefix_length).collect(),
+        }
+    }
+
+    fn forward(&mut self, policy: &Policy, forward: &weir_model::Forward) -> CompiledForward {
+        let config = self.config;
+        let identity = |destination: &'_ Destination| match &destination.target {
+            Target::Backend(backend) => Arc::clone(&config.backend(*backend).key),
+            Target::Answer(answer) => Arc::clone(&answer.reason),
+        };
+        let identities: Vec<_> = forward.destinations.iter().map(identity).collect();
+        let weights = forward.destinations.iter().map(|destination| destination.weight);
+        CompiledForward {
+            spec: Arc::clone(&forward.balance),
+            split: Split::new(weights.zip(identities.iter().map(|identity| &**identity))),
+            destinations: forward
+                .destinations
+                .iter()
+                .map(|one| self.destination(policy, one))
+                .collect(),
+        }
+    }
+
+    fn destination(&mut self, policy: &Policy, destination: &Destination) -> CompiledDestination {
+        let goal = match &destination.target {
+            Target::Backend(backend) => {
+                let slot = (self.next)();
+                let key = &self.config.backend(*backend).key;
+                Goal::Balancer {
+                    slot,
+                    cursor: self.live.cursor(&self.rule.key, key),
+                }
             }
+            Target::Answer(answer) => Goal::Answer(answer.clone()),
+        };
+        CompiledDestination {
+            goal,
+            policy: self.policy(policy, &destination.filters),
         }
-        Target::Answer(answer) => Goal::Answer(answer.clone()),
-    };
-    CompiledDestination {
-        goal,
-        policy: compile_policy(&destination.filters, rule, config, live, next),
     }
-}
 
-fn compile_policy(
-    filters: &[Filter],
-    rule: &Rule,
-    config: &Config,
-    live: &mut Live,
-    next: &mut dyn FnMut() -> BalancerSlot,
-) -> Policy {
-    Policy::compile(filters, |backend| {
-        let identity = format!("mirror/{}", config.backend(backend).key).into();
-        (next(), live.cursor(&rule.key, &identity))
-    })
+    fn policy(&mut self, before: &Policy, filters: &[Filter]) -> Policy {
+        Policy::compile(before, filters, |backend| {
+            let identity = format!("mirror/{}", self.config.backend(backend).key).into();
+            ((self.next)(), self.live.cursor(&self.rule.key, &identity))
+        })
+    }
 }
 
 fn mirrors<'a>(

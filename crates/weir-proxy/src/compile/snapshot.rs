@@ -123,7 +123,7 @@ pub(crate) struct CompiledForward {
 #[derive(Debug)]
 pub(crate) struct CompiledDestination {
     pub(crate) goal: Goal,
-    /// Applied after the rule's.
+    /// The rule's and the destination's own, in that order.
     pub(crate) policy: Policy,
 }
 

@@ -4,8 +4,9 @@
 //! from its worker, and it gives it back as soon as nothing is left to do.
 
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use weir_model::limits;
 use weir_wire::Progress;
@@ -35,11 +36,16 @@ pub(crate) async fn serve(admission: Admission, mut client: Client) {
     })
     .await;
     let mut deadline_ms = worker.clock.refresh_ms() + worker.shared.bounds.head_ms;
-    while wait(&worker, &mut client, deadline_ms).await {
+    loop {
+        let rouses = worker.rouses();
+        if !poll_fn(|task| poll_readable(&worker, &client, deadline_ms, rouses, task)).await {
+            return;
+        }
         let mut scratch = worker.requests.take();
         let next = serve_requests(&worker, &mut client, &mut scratch, deadline_ms).await;
         if next == Some(Next::Close) {
-            linger(&worker, &mut client, &mut scratch).await;
+            // Boxed, like every wait that is rare: a connection does not carry the room for it all its life.
+            Box::pin(linger(&worker, &mut client, &mut scratch)).await;
         }
         worker.requests.give(scratch);
         match next {
@@ -50,17 +56,25 @@ pub(crate) async fn serve(admission: Admission, mut client: Client) {
     }
 }
 
-/// Waits for bytes; `false` when the connection is to end instead.
-async fn wait(worker: &Rc<Worker>, client: &mut Client, deadline_ms: u64) -> bool {
-    let rouses = worker.rouses();
-    let (alarm, stream) = (worker.alarm(&client.timer), &client.stream);
-    let listener = client.listener;
-    let readable = alarm.until(deadline_ms, |task| match stream.poll_read_ready(task) {
-        Poll::Ready(ready) => Poll::Ready(ready.is_ok()),
-        Poll::Pending if worker.rouses() != rouses && is_to_end(worker, listener) => Poll::Ready(false),
-        Poll::Pending => Poll::Pending,
-    });
-    readable.await.unwrap_or(false)
+/// Waits for bytes; ready with `false` when the connection is to end instead.
+fn poll_readable(
+    worker: &Worker,
+    client: &Client,
+    deadline_ms: u64,
+    rouses: u64,
+    task: &mut Context<'_>,
+) -> Poll<bool> {
+    if let Poll::Ready(ready) = client.stream.poll_read_ready(task) {
+        return Poll::Ready(ready.is_ok());
+    }
+    let alarm = worker.alarm(&client.timer);
+    alarm.wheel.set(alarm.timer, deadline_ms);
+    let is_to_end = worker.rouses() != rouses && is_to_end(worker, client.listener);
+    if is_to_end || alarm.has_passed(deadline_ms) {
+        Poll::Ready(false)
+    } else {
+        Poll::Pending
+    }
 }
 
 /// Serves requests as long as some are there; `None` when none was.
@@ -72,23 +86,41 @@ async fn serve_requests(
 ) -> Option<Next> {
     let mut deadline_ms = first_deadline_ms.min(worker.clock.refresh_ms() + worker.shared.bounds.head_ms);
     loop {
-        let head = match read_head(worker, client, scratch, deadline_ms).await {
+        let arrival = match try_head(client, scratch) {
+            Some(arrival) => arrival,
+            None => Box::pin(read_head(worker, client, scratch, deadline_ms)).await,
+        };
+        let head = match arrival {
             Arrival::Head(head) => head,
             Arrival::Nothing => return None,
             Arrival::Ended => return Some(Next::End),
         };
         let next = handle(worker, client, scratch, head).await;
-        if next != Next::KeepAlive {
+        if next != Next::KeepAlive || scratch.input.is_empty() {
             return Some(next);
-        }
-        if scratch.input.is_empty() {
-            return Some(Next::KeepAlive);
         }
         scratch.begin();
         deadline_ms = worker.clock.read_ms() + worker.shared.bounds.head_ms;
     }
 }
 
+/// Reads and parses what is there already, mostly all of a head; `None` when a head has begun and goes on.
+fn try_head(client: &Client, scratch: &mut RequestScratch) -> Option<Arrival> {
+    loop {
+        if let Some(head) = parse(scratch) {
+            return Some(Arrival::Head(head));
+        }
+        match scratch.input.try_fill(&client.stream, limits::BUFFER_BYTES) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return scratch.input.is_empty().then_some(Arrival::Nothing);
+            }
+            Ok(0) | Err(_) => return Some(Arrival::Ended),
+        }
+    }
+}
+
+/// Waits for the rest of a head.
 async fn read_head(
     worker: &Rc<Worker>,
     client: &mut Client,
@@ -99,27 +131,34 @@ async fn read_head(
     let stream = &mut client.stream;
     let arrival = alarm.until(deadline_ms, |task| {
         loop {
-            if !scratch.input.is_empty() {
-                match scratch.head.parse(scratch.input.unread()) {
-                    Ok(Progress::Partial) => {}
-                    Ok(Progress::Complete) => {
-                        scratch.input.pin(scratch.head.length);
-                        return Poll::Ready(Arrival::Head(Ok(())));
-                    }
-                    Err(error) => return Poll::Ready(Arrival::Head(Err(error.into()))),
-                }
-            }
             match scratch.input.poll_fill(stream, task, limits::BUFFER_BYTES) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Arrival::Ended),
-                Poll::Pending if scratch.input.is_empty() => return Poll::Ready(Arrival::Nothing),
                 Poll::Pending => return Poll::Pending,
+            }
+            if let Some(head) = parse(scratch) {
+                return Poll::Ready(Arrival::Head(head));
             }
         }
     });
     match arrival.await {
         Ok(arrival) => arrival,
         Err(Expired) => Arrival::Head(Err(Failure::refused(408, "head_timeout"))),
+    }
+}
+
+/// The head that stands at the front of the unread bytes, pinned, or why it is none; `None` when there is more to come.
+fn parse(scratch: &mut RequestScratch) -> Option<Result<(), Failure>> {
+    if scratch.input.is_empty() {
+        return None;
+    }
+    match scratch.head.parse(scratch.input.unread()) {
+        Ok(Progress::Partial) => None,
+        Ok(Progress::Complete) => {
+            scratch.input.pin(scratch.head.length);
+            Some(Ok(()))
+        }
+        Err(error) => Some(Err(error.into())),
     }
 }
 

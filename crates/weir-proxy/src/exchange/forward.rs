@@ -87,34 +87,24 @@ pub(super) async fn forward(
         interim_responses: 0,
         response: None,
     };
-    let answered = send(exchange, chosen, timeouts, &mut attempt).await;
-    if let Some(response) = attempt.response {
-        exchange.worker.responses.give(response);
-    }
-    answered
-}
-
-async fn send(
-    exchange: &mut Exchange<'_>,
-    chosen: &Chosen<'_>,
-    timeouts: &RuleTimeouts,
-    attempt: &mut Try,
-) -> Result<Answered, Failure> {
-    let mut reused = chosen.held.0.take(exchange.worker.clock.read_ms());
-    loop {
+    let mut reused = chosen.held.0.take(now_ms);
+    let failure = loop {
         let is_reused = reused.is_some();
         let mut stream = match reused.take() {
             Some(stream) => stream,
-            None => open(exchange, chosen, timeouts, attempt.deadline_ms).await?,
+            None => match open(exchange, chosen, timeouts, attempt.deadline_ms).await {
+                Ok(stream) => stream,
+                Err(failure) => break failure,
+            },
         };
-        exchange.ask_for_body(attempt);
-        let trouble = match poll_fn(|task| poll_head(exchange, &mut stream, attempt, task)).await {
+        exchange.ask_for_body(&mut attempt);
+        match poll_fn(|task| poll_head(exchange, &mut stream, &mut attempt, task)).await {
             Ok(response) => {
                 let Try {
                     sending,
                     watches_client,
                     ..
-                } = *attempt;
+                } = attempt;
                 return Ok(Answered {
                     stream,
                     response,
@@ -122,18 +112,19 @@ async fn send(
                     watches_client,
                 });
             }
-            Err(trouble) => trouble,
-        };
-        match trouble {
-            Trouble::Failed(failure) => return Err(failure),
-            Trouble::Died if is_reused && exchange.may_resend() => {
+            Err(Trouble::Died) if is_reused && exchange.may_resend() => {
                 exchange.scratch.output.rewind();
                 attempt.sending = Sending::Open;
             }
-            Trouble::Died => return Err(Failure::answered(502, "upstream_closed")),
-            Trouble::Truncated => return Err(Failure::answered(502, "upstream_truncated_head")),
+            Err(Trouble::Died) => break Failure::answered(502, "upstream_closed"),
+            Err(Trouble::Truncated) => break Failure::answered(502, "upstream_truncated_head"),
+            Err(Trouble::Failed(failure)) => break failure,
         }
+    };
+    if let Some(response) = attempt.response {
+        exchange.worker.responses.give(response);
     }
+    Err(failure)
 }
 
 async fn open(

@@ -26,7 +26,7 @@ pub(crate) async fn handle(
     };
     let next = match served {
         Ok(next) => next,
-        Err(failure) => respond::fail(&mut exchange, failure).await,
+        Err(failure) => Box::pin(respond::fail(&mut exchange, failure)).await,
     };
     account::account(&exchange, found.as_ref());
     next
@@ -40,11 +40,11 @@ async fn serve<'v>(
     request::examine(exchange)?;
     let found = found.insert(route::find(exchange, snapshot)?);
     if let Some(answer) = policy::answer_early(exchange, found) {
-        return respond::answer(exchange, answer).await;
+        return Box::pin(respond::answer(exchange, answer)).await;
     }
     let way = route::choose(exchange, found)?;
     policy::prepare(exchange, found, &way)?;
-    policy::mirror(exchange, snapshot, found, &way);
+    policy::mirror(exchange, snapshot, &way);
     let mut tries = Tries::default();
     let (chosen, answered) = loop {
         let chosen = pick::pick(exchange, snapshot, &way, &mut tries)?;
@@ -53,14 +53,5 @@ async fn serve<'v>(
             Err(failure) => tries.note(failure)?,
         }
     };
-    respond::relay(
-        exchange,
-        Reply {
-            found,
-            way: &way,
-            chosen,
-        },
-        answered,
-    )
-    .await
+    respond::relay(exchange, Reply { way: &way, chosen }, answered).await
 }

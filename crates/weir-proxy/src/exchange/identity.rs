@@ -67,6 +67,7 @@ pub(crate) struct PeerText {
     text: [u8; 45],
     length: u8,
     is_internal: bool,
+    pub(super) address: IpAddr,
 }
 
 impl PeerText {
@@ -81,6 +82,7 @@ impl PeerText {
             text,
             length: length as u8,
             is_internal: is_internal(peer),
+            address: peer.to_canonical(),
         }
     }
 

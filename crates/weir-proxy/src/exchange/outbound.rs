@@ -1,6 +1,6 @@
 //! The request as the endpoint gets it.
 
-use weir_model::{PathRewrite, Rewrite};
+use weir_model::{HeaderChange, PathRewrite, Rewrite};
 use weir_wire::h1::encode;
 use weir_wire::{BodyLength, Known, KnownSet};
 
@@ -37,10 +37,9 @@ pub(super) fn framing(body: BodyLength) -> Framing {
 }
 
 /// Collects what header filters make of the fields that the client sent and of those that weir adds.
-fn edit(exchange: &Exchange<'_>, found: &Found<'_>, way: &Way<'_>, edits: &mut Edits) {
+fn edit(exchange: &Exchange<'_>, changes: &[HeaderChange], edits: &mut Edits) {
     identity::write(exchange, &mut FieldSink::Edits(edits));
-    let policies = found.policies(Some(way));
-    for change in policies.flat_map(|policy| &policy.request_headers) {
+    for change in changes {
         headers::apply(change, edits, &exchange.scratch.head.fields, exchange.head());
     }
 }
@@ -53,13 +52,14 @@ fn write(
     edits: &mut Edits,
 ) -> Result<(), Failure> {
     let (head, bytes) = (&exchange.scratch.head, exchange.head());
-    let rewrite = found
-        .policies(Some(way))
-        .filter_map(|policy| policy.rewrite.as_ref())
-        .last();
+    let policy = &way.destination.policy;
+    let rewrite = policy.rewrite.as_ref();
     write_target(exchange, found, rewrite, out)?;
     let host = rewrite.and_then(|rewrite| rewrite.host.as_deref());
-    encode::field_checked(out, b"host", host.map_or(exchange.authority(), str::as_bytes))?;
+    match host {
+        None => encode::field(out, b"host", exchange.authority()),
+        Some(host) => encode::field_checked(out, b"host", host.as_bytes())?,
+    }
 
     let mut dropped = exchange
         .request
@@ -73,11 +73,9 @@ fn write(
     if !exchange.request.wants_trailers {
         dropped = dropped.union(Known::Trailer.set());
     }
-    let is_changed = found
-        .policies(Some(way))
-        .any(|policy| !policy.request_headers.is_empty());
+    let is_changed = !policy.request_headers.is_empty();
     if is_changed {
-        edit(exchange, found, way, edits);
+        edit(exchange, &policy.request_headers, edits);
     }
     if let Some(spec) = &way.forward.spec.endpoint_override
         && spec.strip

@@ -66,16 +66,14 @@ pub(super) fn examine(exchange: &mut Exchange<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Finds the client's address by the listener's rule.
+/// Finds the client's address by the listener's rule; until then it is the peer's.
 pub(super) fn find_client(exchange: &mut Exchange<'_>, rule: &ClientIp) {
     let peer = exchange.client.peer.ip();
     let is_inside = |cidrs: &[weir_model::Cidr], address| cidrs.iter().any(|cidr| cidr.contains(address));
-    let head = &exchange.scratch.head;
-    let values = head
-        .fields
-        .values(Known::XForwardedFor, exchange.scratch.input.pinned());
+    let bytes = exchange.scratch.input.pinned();
+    let values = exchange.scratch.head.fields.values(Known::XForwardedFor, bytes);
     let (client_ip, is_trusted) = match rule {
-        ClientIp::Peer => (peer.to_canonical(), false),
+        ClientIp::Peer => return,
         ClientIp::TrustedHops(hops) => (
             forwarded::client_address(peer, values, ClientRule::Hops(*hops)),
             *hops > 0,

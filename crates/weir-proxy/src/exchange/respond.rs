@@ -15,13 +15,12 @@ use super::failure::{ClientFate, Reason};
 use super::forward::{Answered, Sending};
 use super::pick::Chosen;
 use super::policy::EarlyAnswer;
-use super::route::{Found, Way};
+use super::route::Way;
 use super::{Exchange, Failure, Next, policy};
 use crate::transit::{Framing, Output, PumpFailure, ResponseScratch, Stall};
 
 /// Which choices led to a response.
 pub(super) struct Reply<'r, 'v> {
-    pub(super) found: &'r Found<'v>,
     pub(super) way: &'r Way<'v>,
     pub(super) chosen: Chosen<'v>,
 }
@@ -78,7 +77,10 @@ pub(super) async fn relay(
             .0
             .give(answered.stream, exchange.worker.clock.read_ms());
     }
-    Ok(exchange.after_response(outline.is_persistent).await)
+    match exchange.settle(outline.is_persistent) {
+        Some(next) => Ok(next),
+        None => Ok(Box::pin(exchange.drain()).await),
+    }
 }
 
 /// Sends an answer of a rule's own.
@@ -154,7 +156,7 @@ fn begin(
     response: &mut ResponseScratch,
 ) -> Result<Outline, Failure> {
     let outline = outline(exchange, response)?;
-    policy::decorate(exchange, reply.found, reply.way, response);
+    policy::decorate(exchange, reply.way, response);
     write_head(exchange, reply, response, &outline)?;
     exchange.record.status = response.head.status;
     exchange.record.is_relayed = true;
@@ -363,24 +365,31 @@ impl Exchange<'_> {
             .until(deadline_ms, |task| output.poll_flush(stream, task))
             .await
         {
-            Ok(Ok(())) => self.after_response(is_persistent).await,
+            Ok(Ok(())) => match self.settle(is_persistent) {
+                Some(next) => next,
+                None => Box::pin(self.drain()).await,
+            },
             Ok(Err(_)) | Err(_) => Next::Cut,
         }
     }
 
-    /// Decides over the connection when the response is out: what is missing of the request is read if that is
-    /// little, so that the next request is found (reliability row 8).
-    async fn after_response(&mut self, is_persistent: bool) -> Next {
+    /// Decides over the connection when the response is out; `None` when what is missing of the request is to be read
+    /// first ([`Self::drain`]).
+    fn settle(&self, is_persistent: bool) -> Option<Next> {
         let is_received = self.scratch.upload.is_received();
-        if !is_persistent {
-            let is_wished = is_received && !self.request.is_persistent && self.record.status < 400;
-            return if is_wished { Next::End } else { Next::Close };
+        match (is_persistent, is_received) {
+            (true, true) => Some(Next::KeepAlive),
+            (true, false) => None,
+            (false, _) => {
+                let is_wished = is_received && !self.request.is_persistent && self.record.status < 400;
+                Some(if is_wished { Next::End } else { Next::Close })
+            }
         }
-        if is_received {
-            return Next::KeepAlive;
-        }
-        let now_ms = self.worker.clock.refresh_ms();
-        let deadline_ms = now_ms + limits::DRAIN_BODY_TIME.as_millis() as u64;
+    }
+
+    /// Reads what is missing of the request if that is little, so that the next request is found (reliability row 8).
+    async fn drain(&mut self) -> Next {
+        let deadline_ms = self.worker.clock.refresh_ms() + limits::DRAIN_BODY_TIME.as_millis() as u64;
         let alarm = self.worker.alarm(&self.client.timer);
         let (scratch, stream) = (&mut *self.scratch, &mut self.client.stream);
         let drained = alarm.until(deadline_ms, |task| {

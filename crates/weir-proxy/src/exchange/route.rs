@@ -6,7 +6,7 @@ use weir_route::RequestParts;
 use super::view::Fields;
 use super::{Exchange, Failure, request};
 use crate::compile::{
-    Action, CompiledDestination, CompiledForward, CompiledRule, Goal, Policy, SectionFacts, Snapshot,
+    Action, CompiledDestination, CompiledForward, CompiledRule, Goal, SectionFacts, Snapshot,
 };
 
 /// The rule, as references into the snapshot.
@@ -24,13 +24,6 @@ pub(super) struct Way<'v> {
     pub(super) forward: &'v CompiledForward,
     pub(super) destination: &'v CompiledDestination,
     pub(super) key: Option<HashKey>,
-}
-
-impl<'v> Found<'v> {
-    /// The rule's policy and then the destination's.
-    pub(super) fn policies(&self, way: Option<&Way<'v>>) -> impl Iterator<Item = &'v Policy> + use<'v> {
-        std::iter::once(&self.rule.policy).chain(way.map(|way| &way.destination.policy))
-    }
 }
 
 /// Finds the rule, and the client's address on the way, which balancing will ask for.

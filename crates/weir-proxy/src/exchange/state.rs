@@ -98,7 +98,7 @@ impl<'a> Exchange<'a> {
         scratch: &'a mut RequestScratch,
     ) -> Self {
         let started_us = worker.clock.read_us();
-        let client_ip = client.peer.ip();
+        let client_ip = client.peer_text.address;
         Self {
             worker,
             client,

@@ -57,25 +57,13 @@ pub(in crate::exchange) fn prepare(
 }
 
 /// Writes the changes to the response's head to its edits.
-pub(in crate::exchange) fn decorate(
-    exchange: &Exchange<'_>,
-    found: &Found<'_>,
-    way: &Way<'_>,
-    response: &mut ResponseScratch,
-) {
+pub(in crate::exchange) fn decorate(exchange: &Exchange<'_>, way: &Way<'_>, response: &mut ResponseScratch) {
+    let policy = &way.destination.policy;
     let (fields, bytes) = (&response.head.fields, response.input.pinned());
-    let edits = &mut response.edits;
-    if let Some(cors) = found
-        .policies(Some(way))
-        .filter_map(|policy| policy.cors.as_deref())
-        .last()
-    {
-        cors::decorate(cors, exchange, edits, (fields, bytes));
+    if let Some(cors) = &policy.cors {
+        cors::decorate(cors, exchange, &mut response.edits, (fields, bytes));
     }
-    for change in found
-        .policies(Some(way))
-        .flat_map(|policy| &policy.response_headers)
-    {
-        headers::apply(change, edits, fields, bytes);
+    for change in &policy.response_headers {
+        headers::apply(change, &mut response.edits, fields, bytes);
     }
 }

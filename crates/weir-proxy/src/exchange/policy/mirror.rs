@@ -10,7 +10,7 @@ use weir_wire::connection::Connection;
 use weir_wire::h1::chunked::{LAST_CHUNK, write_chunk};
 use weir_wire::{BodyLength, Method, Progress, framing};
 
-use super::super::route::{Found, Way};
+use super::super::route::Way;
 use super::super::{Exchange, outbound};
 use crate::compile::{MirrorTarget, Snapshot};
 use crate::time::{Alarm, Timer};
@@ -34,13 +34,8 @@ struct Copy {
 struct Lost;
 
 /// Sends copies of the request, whose head stands in `upstream_out`.
-pub(in crate::exchange) fn mirror(
-    exchange: &mut Exchange<'_>,
-    snapshot: &Snapshot,
-    found: &Found<'_>,
-    way: &Way<'_>,
-) {
-    for target in found.policies(Some(way)).flat_map(|policy| &policy.mirrors) {
+pub(in crate::exchange) fn mirror(exchange: &mut Exchange<'_>, snapshot: &Snapshot, way: &Way<'_>) {
+    for target in &way.destination.policy.mirrors {
         let drawn = exchange.worker.rng.borrow_mut().next_u64();
         if target.fraction.contains(drawn) {
             start(exchange, snapshot, target);
