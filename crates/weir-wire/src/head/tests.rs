@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::h1::encode;
 use crate::{Known, token};
 
 pub(crate) const LIMITS: HeadLimits = HeadLimits {
@@ -74,6 +75,29 @@ fn a_plain_request_is_taken_apart() {
     assert_eq!(head.fields.value(Known::Te, text), None);
     assert_eq!(head.fields.values(Known::Cookie, text).rev().count(), 2);
     assert_eq!(head.fields.values_named("X-ODD", text).next(), Some(&b"v"[..]));
+}
+
+/// A line is canonical when copying it whole is the same as writing its name and value anew; an empty value is no
+/// exception.
+#[test]
+fn canonical_lines_are_those_that_weir_writes() {
+    for line in [
+        "a: b", "a:b", "a:", "a: ", "a:  ", "a:\t", "a: \t", "a: b ", "a: b\t", "a:  b", "a:\tb", "a: b c",
+    ] {
+        let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n").into_bytes();
+        let head = request(&text).unwrap();
+        let one = head.fields.as_slice()[0];
+        let mut written = Vec::new();
+        encode::field_line(&mut written, &text, &one);
+        assert_eq!(
+            one.is_canonical,
+            written == format!("{line}\r\n").into_bytes(),
+            "{line:?}"
+        );
+        let mut copied = Vec::new();
+        encode::fields(&mut copied, &text, &head.fields, |_| true);
+        assert_eq!(copied, written, "{line:?}");
+    }
 }
 
 #[test]
