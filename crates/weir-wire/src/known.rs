@@ -318,8 +318,8 @@ static SLOTS: [Known; SLOT_COUNT] = {
     slots
 };
 
-/// Is `name` the lower-case `known`? Setting bit 5 makes letters lower case and leaves `-` and digits alone; the
-/// bytes that it turns into those are controls, which no token has.
+/// Is `name` the lower-case `known`, which has letters, digits and `-` only? No other byte may pass for one of them:
+/// callers take a known name for a token.
 #[inline]
 fn is_same(name: &[u8], known: &[u8]) -> bool {
     if name.len() != known.len() {
@@ -348,9 +348,11 @@ fn is_same(name: &[u8], known: &[u8]) -> bool {
     }
 }
 
+/// Sets bit 5 in the bytes that have bit 6, as letters do. Set everywhere it would make `-` of CR and digits of other
+/// controls.
 #[inline]
 const fn lower(word: u64) -> u64 {
-    word | 0x2020_2020_2020_2020
+    word | ((word & 0x4040_4040_4040_4040) >> 1)
 }
 
 #[cfg(test)]
@@ -364,12 +366,17 @@ mod tests {
             assert_eq!(known.name(), *name);
             assert!(ALL.contains(&known));
             assert_eq!(Known::of(name.to_ascii_uppercase().as_bytes()), known);
-            for index in 0..name.len() {
+            for (index, byte) in (0..name.len()).flat_map(|index| (0..=255).map(move |byte| (index, byte))) {
                 let mut twisted = name.as_bytes().to_vec();
-                twisted[index] = b'~';
-                assert_eq!(Known::of(&twisted), Known::Other, "{name}");
-                twisted[index] = b'_';
-                assert_eq!(Known::of(&twisted), Known::Underscore, "{name}");
+                twisted[index] = byte;
+                let expected = match byte {
+                    b'_' => Known::Underscore,
+                    _ => *ALL
+                        .iter()
+                        .find(|one| twisted.eq_ignore_ascii_case(one.name().as_bytes()))
+                        .unwrap_or(&Known::Other),
+                };
+                assert_eq!(Known::of(&twisted), expected, "{}", twisted.escape_ascii());
             }
             assert_eq!(Known::of(format!("{name}x").as_bytes()), Known::Other, "{name}");
         }

@@ -223,6 +223,10 @@ fn row05_field_lines() {
         ("a: b\r c: d", FieldValue),
         ("a: b\r", FieldValue),
         ("a\r: b", FieldName),
+        // CR in the place of the hyphen: not the field that it looks like, and no field at all.
+        ("Content\rLength: 5", FieldName),
+        ("Transfer\rEncoding: chunked", FieldName),
+        ("http\x122-settings: b", FieldName),
         ("a:\rb", FieldValue),
         ("a: b\n\r\nGET /x HTTP/1.1\r\nHost: y", LineEnding),
         ("a: b\r\n c", FieldName),
