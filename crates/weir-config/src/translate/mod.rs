@@ -38,5 +38,6 @@ mod translator;
 
 pub use dump::dump;
 pub use options::{CONTROLLER_NAME, ENVOY_GATEWAY_CONTROLLER_NAME, Options};
+pub use policy::{ConsideredPolicy, PolicyLevel, PolicyPlace, PolicyVerdict, considered_policies};
 pub use translation::{Translation, translate};
 pub use translator::{EndpointChange, Translator, Update};

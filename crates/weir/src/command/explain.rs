@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use clap::Args;
-use weir_config::check::check;
+use weir_config::check::check_resources;
+use weir_config::source::FileSource;
+use weir_config::translate::Options;
 
 use crate::error::{CommandError, Exit};
 use crate::explain::{self, ExplainedRequest, Outcome, Plan};
@@ -56,9 +58,11 @@ impl ExplainArgs {
     /// Explains one request.
     pub(crate) fn execute(&self, global: &Global) -> Result<Exit, CommandError> {
         let request = self.request()?;
-        let read = check(&config::roots(&global.config)?);
+        let loaded = FileSource::new(config::roots(&global.config)?).load();
+        let read = check_resources(&loaded.resources, loaded.files);
         let model = &read.translation.config;
         let mut decision = explain::decide(model, &request);
+        decision.consider_policies(&loaded.resources, &Options::files());
         let errors = read.summary.errors;
         if errors > 0 {
             let noun = if errors == 1 { "error" } else { "errors" };

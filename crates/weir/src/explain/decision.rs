@@ -1,5 +1,7 @@
 //! Stops of a request that need no endpoint: listener, route, rule, action.
 
+use weir_config::resource::ResourceSet;
+use weir_config::translate::{ConsideredPolicy, Options, PolicyPlace, considered_policies};
 use weir_model::{Action, Config, FixedAnswer, Listener, ObjectName, Origin, Redirect, Route, Rule};
 use weir_route::{Considered, Hit, Refusal, RequestParts, Router, Verdict};
 
@@ -21,6 +23,8 @@ pub(crate) struct Decision {
     pub(crate) lost: Vec<LostPart>,
     /// How many more matches the listener has.
     pub(crate) omitted: usize,
+    /// Policies with a claim on its rule, those without effect too; by kind, the nearest first.
+    pub(crate) policies: Vec<ConsideredPolicy>,
     /// What happens in the end.
     pub(crate) outcome: Outcome,
     /// What was assumed.
@@ -41,7 +45,7 @@ pub(crate) struct ListenerPart {
 #[derive(Clone, Debug)]
 pub(crate) struct RoutePart {
     pub(crate) object: ObjectName,
-    /// From 1.
+    /// As written, from 1.
     pub(crate) rule: u32,
     pub(crate) rule_name: Option<String>,
     pub(crate) condition: String,
@@ -54,7 +58,7 @@ pub(crate) struct RoutePart {
 #[derive(Clone, Debug)]
 pub(crate) struct LostPart {
     pub(crate) object: ObjectName,
-    /// From 1.
+    /// As written, from 1.
     pub(crate) rule: u32,
     pub(crate) condition: String,
     pub(crate) why: String,
@@ -95,6 +99,7 @@ pub(crate) fn decide(config: &Config, request: &ExplainedRequest) -> Decision {
             route: None,
             lost: Vec::new(),
             omitted: 0,
+            policies: Vec::new(),
             outcome: Outcome::NoListener(addresses),
             notes,
         };
@@ -113,6 +118,7 @@ pub(crate) fn decide(config: &Config, request: &ExplainedRequest) -> Decision {
         route: None,
         lost,
         omitted: explanation.omitted + others,
+        policies: Vec::new(),
         outcome: Outcome::NoRoute(String::new()),
         notes,
     };
@@ -132,6 +138,26 @@ pub(crate) fn decide(config: &Config, request: &ExplainedRequest) -> Decision {
         Err(miss) => decision.outcome = Outcome::NoRoute(miss.to_string()),
     }
     decision
+}
+
+impl Decision {
+    /// Adds the policies that were considered for the rule, from the resources that the configuration came from.
+    pub(crate) fn consider_policies(&mut self, set: &ResourceSet, options: &Options) {
+        let (Some(listener), Some(route)) = (&self.listener, &self.route) else {
+            return;
+        };
+        let mut parts = listener.name.splitn(3, '/');
+        let (Some(namespace), Some(name), Some(section)) = (parts.next(), parts.next(), parts.next()) else {
+            return;
+        };
+        let place = PolicyPlace {
+            route: &route.object,
+            rule: route.rule.saturating_sub(1) as usize,
+            gateway: &ObjectName::new("Gateway", namespace, name),
+            listener: section,
+        };
+        self.policies = considered_policies(set, options, place);
+    }
 }
 
 /// The listener on the URL's port. Without a port: port 80, else the first that has a route for the request,
@@ -188,6 +214,13 @@ fn rule_of(config: &Config, hit: Hit) -> (&Route, &Rule) {
     (route, &route.rules[hit.rule as usize])
 }
 
+/// The rule's number in its file, from 1: rules that match nothing are written there too, but not served. The key of
+/// a rule ends in its place.
+fn number_as_written(rule: &Rule, hit: Hit) -> u32 {
+    let place = rule.key.rsplit('/').next().and_then(|place| place.parse().ok());
+    place.unwrap_or(hit.rule) + 1
+}
+
 fn listener_part(listener: &Listener, section: Option<u32>) -> ListenerPart {
     let section = section.and_then(|section| listener.sections.get(section as usize));
     ListenerPart {
@@ -205,7 +238,7 @@ fn listener_part(listener: &Listener, section: Option<u32>) -> ListenerPart {
 fn route_part(route: &Route, rule: &Rule, hit: Hit) -> RoutePart {
     RoutePart {
         object: route.object.clone(),
-        rule: hit.rule + 1,
+        rule: number_as_written(rule, hit),
         rule_name: rule.name.as_ref().map(|name| name.to_string()),
         condition: words::condition(&rule.matches[hit.match_index as usize]),
         origin: rule.origin.clone(),
@@ -233,7 +266,7 @@ fn lost_part(config: &Config, considered: &Considered) -> LostPart {
     };
     LostPart {
         object: route.object.clone(),
-        rule: considered.at.rule + 1,
+        rule: number_as_written(rule, considered.at),
         condition: words::condition(&rule.matches[considered.at.match_index as usize]),
         why,
         matched: matches!(considered.verdict, Verdict::Outranked(_)),

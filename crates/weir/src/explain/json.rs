@@ -1,12 +1,14 @@
 //! A decision for programs.
 
 use serde_json::{Map, Value, json};
+use weir_config::translate::ConsideredPolicy;
 use weir_model::Origin;
 
 use super::decision::{Decision, LostPart, Outcome};
 use super::forward::{DestinationPart, Forwarding};
 use super::request::ExplainedRequest;
 use super::simulation::{Plan, Prediction};
+use super::words;
 
 /// The decision as one JSON document, schema `weir.explain/v1`.
 pub(crate) fn to_json(
@@ -45,6 +47,10 @@ pub(crate) fn to_json(
     }
     put("lost", Value::Array(decision.lost.iter().map(lost).collect()));
     put("matches_omitted", json!(decision.omitted));
+    put(
+        "policies",
+        Value::Array(decision.policies.iter().map(policy).collect()),
+    );
     match &decision.outcome {
         Outcome::NoListener(addresses) => put("no_listener", json!({"listening": addresses})),
         Outcome::NoRoute(why) => put("answer", json!({"status": 404, "reason": why})),
@@ -62,6 +68,16 @@ fn lost(lost: &LostPart) -> Value {
     json!({
         "object": lost.object.to_string(), "rule": lost.rule, "match": lost.condition, "why": lost.why,
         "would_serve": lost.matched, "origin": origin(&lost.origin),
+    })
+}
+
+fn policy(considered: &ConsideredPolicy) -> Value {
+    let (verdict, other) = words::policy_verdict(&considered.verdict);
+    json!({
+        "object": considered.object.to_string(), "level": words::policy_level(considered.level),
+        "verdict": verdict, "other": other.map(ToString::to_string),
+        "has_effect": considered.verdict.has_effect(), "why": words::policy_reason(considered),
+        "fault": considered.fault, "origin": origin(&considered.origin),
     })
 }
 

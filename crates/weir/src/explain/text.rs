@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use weir_config::translate::PolicyVerdict;
 use weir_model::Origin;
 
 use super::decision::{Decision, Outcome};
 use super::forward::{DestinationPart, EndpointPart, Forwarding};
 use super::request::ExplainedRequest;
 use super::simulation::{Plan, Prediction};
+use super::words;
 
 /// Lines of labels and values. Writing into the string cannot fail.
 struct Page {
@@ -49,7 +51,14 @@ pub(crate) fn to_text(
         Outcome::NoRoute(why) => page.line("answer", &format!("404: {why}")),
         Outcome::Redirect(target) => page.line("redirect", target),
         Outcome::Answer(answer) => page.line("answer", &format!("{}: {}", answer.status, answer.reason)),
-        Outcome::Forward(forwarding) => page.forwarding(forwarding, simulated),
+        Outcome::Forward(forwarding) => {
+            page.policy(forwarding);
+            page.policies(decision);
+            page.forwarding(forwarding, simulated);
+        }
+    }
+    if !matches!(decision.outcome, Outcome::Forward(_)) {
+        page.policies(decision);
     }
     page.out
 }
@@ -119,7 +128,33 @@ impl Page {
         }
     }
 
-    fn forwarding(&mut self, forwarding: &Forwarding, simulated: Option<(Plan, &Prediction)>) {
+    /// Policies with a claim, those that lost too. The one that forwards has a line of its own.
+    fn policies(&mut self, decision: &Decision) {
+        let forwards = match &decision.outcome {
+            Outcome::Forward(forwarding) => forwarding.policy.as_ref().map(|(object, _)| object),
+            _ => None,
+        };
+        for considered in &decision.policies {
+            let is_shown = forwards == Some(&considered.object);
+            if is_shown && considered.verdict == PolicyVerdict::Applies {
+                continue;
+            }
+            let label = match (considered.verdict.has_effect(), &*considered.object.kind) {
+                (true, "ClientTrafficPolicy") => "client",
+                (true, _) if forwards.is_none() => "policy",
+                _ => "",
+            };
+            let verb = match (label, considered.verdict.has_effect()) {
+                ("", true) => "with ",
+                ("", false) => "not ",
+                _ => "",
+            };
+            let text = format!("{verb}{} {}", considered.object, words::policy_reason(considered));
+            self.placed(label, &text, &considered.origin);
+        }
+    }
+
+    fn policy(&mut self, forwarding: &Forwarding) {
         match &forwarding.policy {
             Some((object, origin)) => {
                 self.placed("policy", &format!("{object}   {}", forwarding.algorithm), origin);
@@ -129,6 +164,9 @@ impl Page {
                 &format!("none attached   {} (the default)", forwarding.algorithm),
             ),
         }
+    }
+
+    fn forwarding(&mut self, forwarding: &Forwarding, simulated: Option<(Plan, &Prediction)>) {
         let several = forwarding.destinations.len() > 1;
         for (index, destination) in forwarding.destinations.iter().enumerate() {
             let share = if several {

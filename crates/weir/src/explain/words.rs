@@ -1,9 +1,10 @@
 //! The words for conditions, filters and reasons.
 
 use weir_balance::NoPick;
+use weir_config::translate::{ConsideredPolicy, PolicyLevel, PolicyVerdict};
 use weir_model::{
-    Algorithm, BalanceSpec, Choices, Filter, HashSource, HeaderChange, Match, MissingKey, PathMatch,
-    PathRewrite, Redirect, ValueMatch,
+    Algorithm, BalanceSpec, Choices, Filter, HashSource, HeaderChange, Match, MissingKey, ObjectName,
+    PathMatch, PathRewrite, Redirect, ValueMatch,
 };
 use weir_route::{Outranked, Refusal};
 
@@ -119,6 +120,55 @@ pub(crate) fn refusal(refusal: &Refusal) -> String {
         Refusal::QueryMissing(name) => format!("query parameter {name} missing"),
         Refusal::QueryDiffers(name) => format!("query parameter {name} differs"),
         Refusal::Pattern(text) => format!("the expression {text} cannot be used"),
+    }
+}
+
+/// What a policy is attached to.
+pub(crate) fn policy_level(level: PolicyLevel) -> &'static str {
+    match level {
+        PolicyLevel::Rule => "rule",
+        PolicyLevel::Route => "route",
+        PolicyLevel::Listener => "listener",
+        PolicyLevel::Gateway => "gateway",
+    }
+}
+
+/// A verdict's name for programs, and the policy that it speaks of.
+pub(crate) fn policy_verdict(verdict: &PolicyVerdict) -> (&'static str, Option<&ObjectName>) {
+    match verdict {
+        PolicyVerdict::Applies => ("applies", None),
+        PolicyVerdict::MergedOver(other) => ("merged_over", Some(other)),
+        PolicyVerdict::MergedUnder(other) => ("merged_under", Some(other)),
+        PolicyVerdict::Overridden(other) => ("overridden", Some(other)),
+        PolicyVerdict::Conflicted { with, .. } => ("conflicted", Some(with)),
+        PolicyVerdict::NoSection(_) => ("no_section", None),
+    }
+}
+
+/// Why a policy has the effect that it has, or none.
+pub(crate) fn policy_reason(considered: &ConsideredPolicy) -> String {
+    let level = policy_level(considered.level);
+    let what = match &considered.verdict {
+        PolicyVerdict::Applies => format!("on the {level}: the most specific one applies as a whole"),
+        PolicyVerdict::MergedOver(base) => format!("on the {level}: merged over {base}"),
+        PolicyVerdict::MergedUnder(patch) => {
+            format!("on the {level}: gives what {patch} leaves open (mergeType)")
+        }
+        PolicyVerdict::Overridden(winner) => {
+            format!("on the {level}: overridden by {winner}, which is nearer")
+        }
+        PolicyVerdict::Conflicted { with, by_age: true } => {
+            format!("on the {level}: {with} has the same target and is older")
+        }
+        PolicyVerdict::Conflicted { with, by_age: false } => {
+            format!("on the {level}: {with} has the same target, and its name comes first")
+        }
+        PolicyVerdict::NoSection(section) => format!("on the {level}: there is no section named {section:?}"),
+    };
+    match (&considered.fault, considered.verdict.has_effect()) {
+        (Some(fault), true) => format!("{what}; it is refused, so the rule answers 500: {fault}"),
+        (Some(fault), false) => format!("{what}; it is not valid either: {fault}"),
+        (None, _) => what,
     }
 }
 

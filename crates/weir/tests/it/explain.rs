@@ -190,3 +190,130 @@ fn bx11_conditions_splits_redirects_and_misses() {
         }
     }
 }
+
+/// Policies that compete for the rules of the example's routes: on a rule, on a route, on the listener, on the
+/// Gateway, twice on one target, merged, refused, and on a section that is not there.
+const POLICIES: &str = "\
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: whole, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: eg}]
+  loadBalancer: {type: Random}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: port, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: eg, sectionName: http}]
+  loadBalancer: {type: RoundRobin}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: later, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: round-robin-route}]
+  loadBalancer: {type: Random}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: misspelt, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: catch-all, sectionName: only-eight}]
+  loadBalancer: {type: Random}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: seven, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: catch-all, sectionName: only-seven}]
+  mergeType: StrategicMerge
+  timeout: {http: {requestTimeout: 3s}}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: refused, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: random-route}]
+  loadBalancer: {type: Quickest}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: ClientTrafficPolicy
+metadata: {name: clients, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: eg}]
+  clientIPDetection: {xForwardedFor: {numTrustedHops: 1}}
+";
+
+#[test]
+fn bx11_policies_that_lost_are_named_with_the_reason() {
+    let files = Files::new();
+    files.folder.write("c.yaml", POLICIES);
+    for (arguments, parts) in [
+        (
+            vec!["http://www.example.com:8080/round"],
+            vec![
+                "policy    BackendTrafficPolicy default/later   Random   (c.yaml:17:18)",
+                "          not BackendTrafficPolicy default/round-robin-policy on the route: BackendTrafficPolicy \
+                 default/later has the same target, and its name comes first   (a.yaml:144:9)",
+                "          not BackendTrafficPolicy default/port on the listener: overridden by \
+                 BackendTrafficPolicy default/later, which is nearer   (c.yaml:10:18)",
+                "          not BackendTrafficPolicy default/whole on the gateway: overridden by \
+                 BackendTrafficPolicy default/later, which is nearer   (c.yaml:3:18)",
+                "client    ClientTrafficPolicy default/clients on the gateway: the most specific one applies",
+            ],
+        ),
+        (
+            vec!["http://www.example.com:8080/round", "-H", "X-User: 7"],
+            vec![
+                "policy    BackendTrafficPolicy default/seven   RoundRobin",
+                "          with BackendTrafficPolicy default/seven on the rule: merged over BackendTrafficPolicy \
+                 default/port   ",
+                "          with BackendTrafficPolicy default/port on the listener: gives what \
+                 BackendTrafficPolicy default/seven leaves open (mergeType)",
+                "          not BackendTrafficPolicy default/misspelt on the rule: there is no section named \
+                 \"only-eight\"",
+            ],
+        ),
+    ] {
+        let (_, text) = files.explain(&arguments);
+        for part in parts {
+            assert!(text.contains(part), "{arguments:?} {part:?}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn bx11_policies_that_lost_are_told_to_programs() {
+    let files = Files::new();
+    files.folder.write("c.yaml", POLICIES);
+    let policies = |path: &str| {
+        let (_, text) = files.explain(&[&format!("http://www.example.com:8080{path}"), "-o", "json"]);
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let listed = value["policies"].as_array().expect("policies").iter();
+        let rows = listed.map(|one| {
+            let text = |field: &str| one[field].as_str().unwrap_or("-").to_owned();
+            (text("object"), text("level"), text("verdict"), text("fault"))
+        });
+        (rows.collect::<Vec<_>>(), value)
+    };
+    let row = |name: &str, level: &str, verdict: &str| {
+        let object = format!("BackendTrafficPolicy default/{name}");
+        (object, level.to_owned(), verdict.to_owned(), "-".to_owned())
+    };
+    let (rows, value) = policies("/round");
+    let expected = [
+        row("later", "route", "applies"),
+        row("round-robin-policy", "route", "conflicted"),
+        row("port", "listener", "overridden"),
+        row("whole", "gateway", "overridden"),
+    ];
+    assert_eq!(rows[..4], expected, "{value:#}");
+    assert_eq!(value["policies"][1]["origin"]["line"], 144);
+    let (rows, value) = policies("/random");
+    let refused = rows
+        .iter()
+        .find(|row| row.0.ends_with("/refused"))
+        .expect("it is listed");
+    assert!(refused.3.contains("Quickest"), "{value:#}");
+}

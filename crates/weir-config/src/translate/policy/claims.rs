@@ -76,11 +76,14 @@ impl<'a> Claims<'a> {
 
     /// The policy that has this target.
     pub(super) fn holder(&self, object: &ObjectName, section: Option<&str>) -> Option<usize> {
-        let sections = self.by_object.get(object)?;
-        let found = sections
-            .iter()
-            .find(|known| known.section.as_deref() == section)?;
-        found.policies.first().copied()
+        self.claimants(object, section).first().copied()
+    }
+
+    /// All policies that ask for this target, in order of their numbers; the first one has it.
+    pub(super) fn claimants(&self, object: &ObjectName, section: Option<&str>) -> &[usize] {
+        let sections = self.by_object.get(object).map(Vec::as_slice).unwrap_or_default();
+        let found = sections.iter().find(|known| known.section.as_deref() == section);
+        found.map(|found| found.policies.as_slice()).unwrap_or_default()
     }
 
     /// Targets that policy `number` asked for and another one has, with the other one.

@@ -14,7 +14,7 @@ use super::report;
 use super::spec::settings;
 use super::target::Targets;
 use crate::resource::decode::Decoder;
-use crate::resource::{Finding, Placed};
+use crate::resource::{Finding, MergeType, Placed};
 use crate::status::Status;
 use crate::translate::attach::Attached;
 use crate::translate::effective::{EffectivePolicy, PolicyPoint, PolicySettings};
@@ -87,25 +87,39 @@ impl<'a> PolicyIndex<'a> {
         let (route, gateway) = (&at.route.resource.object, &at.gateway.resource.object);
         let chain = Chain::at(&self.claims, route, at.rule, gateway, at.listener);
         let verdict = chain.verdict(&self.claims)?;
-        let Some((base, merge_type)) = verdict.base else {
+        let Some(base) = verdict.base else {
             return Some(self.alone[verdict.policy].clone());
         };
         if let Some(known) = self.merged.borrow().get(&verdict) {
             return Some(known.clone());
         }
-        let (patch, base_claim) = (&self.claims.policies[verdict.policy], &self.claims.policies[base]);
+        let (result, problem) = self.merge(verdict.policy, base);
+        self.problems.borrow_mut().extend(problem);
+        let result = Arc::new(result);
+        self.merged.borrow_mut().insert(verdict, result.clone());
+        Some(result)
+    }
+
+    /// A policy laid over another one, and what is wrong with that.
+    fn merge(
+        &self,
+        policy: usize,
+        (base, merge_type): (usize, MergeType),
+    ) -> (EffectivePolicy, Option<Problem>) {
+        let (patch, base_claim) = (&self.claims.policies[policy], &self.claims.policies[base]);
         let tree = merged(&base_claim.policy.spec, &patch.policy.spec, merge_type);
         let mut decoder = Decoder::default();
         let found = settings(&mut decoder, &tree, &patch.placed.resource.object);
         // What is wrong with either policy by itself has been said; the merge can only add conflicts between them.
         let fault = report::first_error(&decoder.into_findings());
-        if let (Some(fault), None, None) = (fault, &self.faults[verdict.policy], &self.faults[base]) {
+        let mut problem = None;
+        if let (Some(fault), None, None) = (fault, &self.faults[policy], &self.faults[base]) {
             let other = &base_claim.placed.resource.object;
             let span = patch
                 .policy
                 .merge_type
                 .as_ref()
-                .map_or(self.claims.span(verdict.policy), |kind| kind.span);
+                .map_or(self.claims.span(policy), |kind| kind.span);
             let finding = Finding::new(
                 "E0314",
                 span,
@@ -113,11 +127,31 @@ impl<'a> PolicyIndex<'a> {
             )
             .label("merged here")
             .effect("rules under the merged policy answer 500");
-            self.problems.borrow_mut().push(patch.placed.problem(finding));
+            problem = Some(patch.placed.problem(finding));
         }
-        let result = Arc::new(effective(patch.placed, found));
-        self.merged.borrow_mut().insert(verdict, result.clone());
-        Some(result)
+        (effective(patch.placed, found), problem)
+    }
+
+    /// All policies of routes and Gateways.
+    pub(super) fn claims(&self) -> &Claims<'a> {
+        &self.claims
+    }
+
+    /// All policies of clients.
+    pub(super) fn client_claims(&self) -> &Claims<'a> {
+        &self.client_claims
+    }
+
+    /// What is wrong with a policy, by itself or where it is merged over another one.
+    pub(super) fn fault(&self, number: usize, verdict: &Verdict) -> Option<String> {
+        let alone = self.faults[number].clone();
+        let base = verdict.base.filter(|_| number == verdict.policy);
+        alone.or_else(|| Some(self.merge(number, base?).1?.message))
+    }
+
+    /// What is wrong with a policy of clients.
+    pub(super) fn client_fault(&self, number: usize) -> Option<String> {
+        self.clients[number].fault.clone()
     }
 
     /// How the client's address is found on a Gateway's listener.

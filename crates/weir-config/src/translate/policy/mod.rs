@@ -6,6 +6,7 @@
 
 mod claims;
 mod client;
+mod considered;
 mod dialect;
 mod hash;
 mod index;
@@ -18,4 +19,5 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use considered::{ConsideredPolicy, PolicyLevel, PolicyPlace, PolicyVerdict, considered_policies};
 pub(crate) use index::PolicyIndex;
