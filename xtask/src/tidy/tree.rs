@@ -67,10 +67,12 @@ fn collect(root: &Path, folder: &Path, texts: &mut Vec<Text>) -> Result<(), Stri
         let kind = entry.file_type().map_err(problem)?;
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
+        // In a linked worktree `.git` is a file.
+        if SKIPPED.contains(&name.as_str()) {
+            continue;
+        }
         if kind.is_dir() {
-            if !SKIPPED.contains(&name.as_str()) {
-                collect(root, &path, texts)?;
-            }
+            collect(root, &path, texts)?;
         } else if kind.is_file() && is_text(&name) {
             let relative = path
                 .strip_prefix(root)

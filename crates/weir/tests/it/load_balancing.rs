@@ -52,11 +52,17 @@ fn lb02_round_robin_on_one_connection_is_a_strict_cycle() {
 #[test]
 fn lb05_random_is_uniform_and_independent() {
     let (_backends, gateway) = example();
-    let spread = load(gateway.address, plain("/random"), 1000, 100);
-    let deviation = |count: &u64| (*count as f64 - 250.0).powi(2) / 250.0;
-    // Three degrees of freedom: 16.27 is exceeded once in a thousand runs. An absent pod deviates by 250.
-    let chi_square: f64 = spread.counts().iter().map(deviation).sum();
-    assert!(spread.pods() == 4 && chi_square < 16.3, "{chi_square} {spread:?}");
+    // Three degrees of freedom: 16.27 is exceeded by one load in a thousand, by two in a row once in a million runs.
+    let spreads = [(); 2].map(|()| load(gateway.address, plain("/random"), 1000, 100));
+    assert!(
+        spreads.iter().any(|spread| spread.chi_square(4) < 16.27),
+        "{spreads:?}"
+    );
+    // As even as a rotation in both is as rare: such draws would not be independent.
+    assert!(
+        spreads.iter().any(|spread| spread.chi_square(4) > 0.01),
+        "{spreads:?}"
+    );
 
     let mut client = Client::connect(gateway.address);
     let pods: Vec<_> = (0..100).map(|_| client.get("/random", &[]).pod()).collect();
@@ -107,7 +113,8 @@ fn lb01_least_request_serves_everything() {
     let spread = load(gateway.address, plain("/least"), 100, 100);
     assert_eq!((spread.total(), spread.pods()), (100, 4), "{spread:?}");
     assert!(
-        spread.counts().iter().all(|count| (10..=45).contains(count)),
+        // Even if nothing were ever in flight, 100 independent draws leave these bounds less than once in a million.
+        spread.counts().iter().all(|count| (5..=50).contains(count)),
         "{spread:?}"
     );
 }
@@ -137,8 +144,13 @@ fn eo02_an_endpoint_that_is_unknown_or_malformed_is_ignored() {
         let spread = load(gateway.address, request, 10, 1);
         assert_eq!((spread.total(), spread.pods()), (10, 4), "{named:?} {spread:?}");
     }
-    let spread = load(gateway.address, plain("/endpoint-override-header"), 10, 1);
-    assert_eq!(spread.pods(), 4, "absent {spread:?}");
+}
+
+#[test]
+fn eo03_without_the_header_the_policy_decides() {
+    let (_backends, gateway) = example();
+    let spread = load(gateway.address, plain("/endpoint-override-header"), 40, 4);
+    assert_eq!(spread.counts(), [10; 4], "{spread:?}");
 }
 
 #[test]
@@ -151,6 +163,8 @@ fn a_request_reaches_the_backend_with_the_headers_of_a_proxy() {
     assert_eq!(seen["headers"]["User-Agent"][0], "curl/7.74.0");
     assert_eq!(seen["headers"]["X-Forwarded-For"][0], "127.0.0.1");
     assert_eq!(seen["headers"]["X-Forwarded-Proto"][0], "http");
+    // The client is on a private address and nobody forwarded for it.
+    assert_eq!(seen["headers"]["X-Envoy-Internal"][0], "true");
     assert!(
         seen["headers"]["X-Request-Id"][0]
             .as_str()

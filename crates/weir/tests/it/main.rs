@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod affinity;
+mod balancing;
 mod check;
 mod cli;
 mod demo;
@@ -12,6 +13,8 @@ mod explain;
 mod harness;
 mod hostile;
 mod load_balancing;
+mod overrides;
 mod proxy;
 mod reload;
 mod signals;
+mod weights;

@@ -1,6 +1,6 @@
 //! Echo backends in the test's process.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -31,23 +31,16 @@ impl Backends {
     /// One per delay.
     pub(crate) fn with_delays(delays: &[Duration]) -> Self {
         let start = |(index, delay): (usize, &Duration)| {
-            let identity = Identity {
-                namespace: "default".to_owned(),
-                service: "backend".to_owned(),
-                pod: format!("backend-{}", index + 1),
-                ..Identity::default()
-            };
-            let options = Options {
-                identity,
-                delay: *delay,
-                ..Options::default()
-            };
             let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-            RUNTIME
-                .block_on(Echo::bind(address, options))
-                .expect("a backend starts")
+            bind(address, index, *delay).expect("a backend starts")
         };
         Self(delays.iter().enumerate().map(start).collect())
+    }
+
+    /// One on the IPv6 loopback address, if this machine has it.
+    pub(crate) fn start_v6() -> Option<Self> {
+        let address = SocketAddr::from((Ipv6Addr::LOCALHOST, free_port()));
+        bind(address, 0, Duration::ZERO).ok().map(|echo| Self(vec![echo]))
     }
 
     /// Their ports.
@@ -59,4 +52,19 @@ impl Backends {
     pub(crate) fn requests(&self) -> Vec<u64> {
         self.0.iter().map(|echo| echo.counters().requests()).collect()
     }
+}
+
+fn bind(address: SocketAddr, index: usize, delay: Duration) -> std::io::Result<Echo> {
+    let identity = Identity {
+        namespace: "default".to_owned(),
+        service: "backend".to_owned(),
+        pod: format!("backend-{}", index + 1),
+        ..Identity::default()
+    };
+    let options = Options {
+        identity,
+        delay,
+        ..Options::default()
+    };
+    RUNTIME.block_on(Echo::bind(address, options))
 }

@@ -67,3 +67,32 @@ endpoints: [{{addresses: [127.0.0.1], conditions: {{ready: true}}}}]
     }
     text
 }
+
+/// HTTPRoutes to the Service `backend`, one for each of weir's `loadBalancer` blocks and under the path of its index:
+/// `/0`, `/1` and so on.
+pub(crate) fn balanced_routes(load_balancers: &[&str]) -> String {
+    let mut text = String::new();
+    for (index, load_balancer) in load_balancers.iter().enumerate() {
+        text.push_str(&format!(
+            "\
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: route-{index}, namespace: default}}
+spec:
+  parentRefs: [{{name: eg}}]
+  rules:
+    - matches: [{{path: {{type: PathPrefix, value: /{index}}}}}]
+      backendRefs: [{{name: backend, port: 3000}}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: TrafficPolicy
+metadata: {{name: policy-{index}, namespace: default}}
+spec:
+  targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: route-{index}}}]
+  loadBalancer: {load_balancer}
+"
+        ));
+    }
+    text
+}

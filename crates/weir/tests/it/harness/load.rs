@@ -38,6 +38,14 @@ impl Spread {
         self.0.get(pod).copied().unwrap_or(0)
     }
 
+    /// How far it is from even over `pods` ones: chi-square with `pods - 1` degrees of freedom.
+    pub(crate) fn chi_square(&self, pods: usize) -> f64 {
+        let expected = self.total() as f64 / pods as f64;
+        let absent = expected * pods.saturating_sub(self.pods()) as f64;
+        let deviation = |count: &u64| (*count as f64 - expected).powi(2) / expected;
+        self.0.values().map(deviation).sum::<f64>() + absent
+    }
+
     /// All answers.
     pub(crate) fn total(&self) -> u64 {
         self.0.values().sum()

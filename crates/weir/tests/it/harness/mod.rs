@@ -11,11 +11,11 @@ mod load;
 mod place;
 
 pub(crate) use backends::Backends;
-pub(crate) use client::Client;
+pub(crate) use client::{Client, head};
 pub(crate) use command::{weir, weir_in};
-pub(crate) use config::{endpoints, example_on, gateway, gateway_and_service};
+pub(crate) use config::{balanced_routes, endpoints, example_on, gateway, gateway_and_service};
 pub(crate) use gateway::{Gateway, Process};
-pub(crate) use load::{Request, load};
+pub(crate) use load::{Request, Spread, load};
 pub(crate) use place::{Folder, free_port};
 
 use std::time::Duration;
