@@ -12,8 +12,8 @@ use weir_balance::{
     Balancer, EndpointState, KeyView, Lease, Member, OverrideHosts, Pick, Rng, Split, hash_key, request_key,
 };
 use weir_model::{
-    Algorithm, BalanceSpec, Choices, ConsistentHash, Endpoint, EndpointAddress, EndpointCondition,
-    EndpointOverride, HashSource, LeastRequest, MissingKey, SlowStart, TableSize, Weight,
+    Algorithm, BalanceSpec, Choices, ConsistentHash, Endpoint, EndpointAddress, EndpointOverride, HashSource,
+    LeastRequest, MissingKey, SlowStart, TableSize, Weight,
 };
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
@@ -166,11 +166,8 @@ fn members(count: usize, weighted: bool) -> Vec<Member> {
             (0..rng.below(8)).for_each(|_| state.begin());
             let weight = if weighted { 1 + number as u64 % 7 } else { 1 };
             let endpoint = Endpoint {
-                address: EndpointAddress::Tcp(address),
                 weight: Weight::new(weight).unwrap_or(Weight::ONE),
-                condition: EndpointCondition::Ready,
-                name: "".into(),
-                zone: "".into(),
+                ..Endpoint::new(EndpointAddress::Tcp(address))
             };
             Member { endpoint, state }
         })

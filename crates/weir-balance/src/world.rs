@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use weir_model::{Algorithm, BalanceSpec, Endpoint, EndpointAddress, EndpointCondition, Weight};
+use weir_model::{Algorithm, BalanceSpec, Endpoint, EndpointAddress, Weight};
 
 use crate::{Balancer, EndpointState, KeyView, Lease, Member, NoPick, OverrideHosts, Pick, Picked, Rng};
 
@@ -69,11 +69,8 @@ pub(crate) fn member(number: usize, weight: u64) -> Member {
     let address = format!("10.{}.{}.{}:8080", number >> 16, number >> 8 & 255, number & 255);
     Member {
         endpoint: Endpoint {
-            address: EndpointAddress::Tcp(address.parse().expect("an address")),
             weight: Weight::new(weight).expect("a weight"),
-            condition: EndpointCondition::Ready,
-            name: "".into(),
-            zone: "".into(),
+            ..Endpoint::new(EndpointAddress::Tcp(address.parse().expect("an address")))
         },
         state: Arc::new(EndpointState::new(0)),
     }

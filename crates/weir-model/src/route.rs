@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{BackendId, BalanceSpec, Filter, ObjectName, Origin, Redirect, Weight};
+use crate::{
+    BackendId, BalanceSpec, Failover, Filter, Match, ObjectName, Origin, Persistence, Redirect, Retry, Tier,
+    TrafficSpec, UpstreamSpec, Weight,
+};
 
 /// One HTTPRoute as attached under one set of effective policies. The same HTTPRoute appears twice when its
 /// parents give it different policies.
@@ -34,6 +37,8 @@ pub struct Rule {
     pub action: Action,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// What else it does to requests and responses; `None`: nothing.
+    pub traffic: Option<Arc<TrafficSpec>>,
     /// Where the rule is written.
     pub origin: Origin,
 }
@@ -56,6 +61,14 @@ pub struct Forward {
     pub destinations: Vec<Destination>,
     /// How endpoints are picked inside a destination.
     pub balance: Arc<BalanceSpec>,
+    /// How the endpoints are treated. Rules with an equal value share the state of a backend.
+    pub upstream: Arc<UpstreamSpec>,
+    /// How tiers and destinations stand in for each other.
+    pub failover: Failover,
+    /// When a request is tried again; `None`: only when nothing of it can have been done.
+    pub retry: Option<Arc<Retry>>,
+    /// How sessions come back to their endpoint; `None`: they do not.
+    pub persistence: Option<Arc<Persistence>>,
     /// The policy that `balance` comes from; `None` for the default.
     pub policy: Option<(ObjectName, Origin)>,
 }
@@ -65,6 +78,8 @@ pub struct Forward {
 pub struct Destination {
     /// Share among the rule's destinations.
     pub weight: Weight,
+    /// When it is used: destinations of a later tier take over what those before it cannot carry.
+    pub tier: Tier,
     /// Where to.
     pub target: Target,
     /// Filters of this backendRef only; applied after the rule's.
@@ -98,6 +113,10 @@ pub struct Timeouts {
     pub backend_request: Option<Duration>,
     /// Connecting to an endpoint.
     pub connect: Duration,
+    /// Nothing moves in either direction for this long (Envoy Gateway `streamIdleTimeout`).
+    pub stream_idle: Option<Duration>,
+    /// The whole exchange, from its first byte, also while it streams (Envoy Gateway `maxStreamDuration`).
+    pub stream: Option<Duration>,
 }
 
 impl Default for Timeouts {
@@ -106,57 +125,8 @@ impl Default for Timeouts {
             request: Some(crate::limits::REQUEST_TIMEOUT),
             backend_request: None,
             connect: crate::limits::CONNECT_TIMEOUT,
+            stream_idle: Some(crate::limits::STREAM_IDLE_TIMEOUT),
+            stream: None,
         }
     }
-}
-
-/// All conditions must hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Match {
-    /// Condition on the path.
-    pub path: PathMatch,
-    /// The method, upper case as sent; `None` for all.
-    pub method: Option<Arc<str>>,
-    /// Conditions on headers.
-    pub headers: Vec<HeaderMatch>,
-    /// Conditions on query parameters.
-    pub query: Vec<QueryMatch>,
-}
-
-/// Condition on the normalised path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PathMatch {
-    /// Equal, case-sensitive.
-    Exact(Arc<str>),
-    /// By path element; held without trailing slash, so the prefix `/` is held as the empty string.
-    Prefix(Arc<str>),
-    /// A regular expression that must match the whole path; valid and within [`crate::limits::REGEX_BYTES`].
-    Regex(Arc<str>),
-}
-
-/// Condition on a header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderMatch {
-    /// Lower case.
-    pub name: Arc<str>,
-    /// What the value must be; several fields of one name count as one value joined with `,`.
-    pub value: ValueMatch,
-}
-
-/// Condition on a query parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueryMatch {
-    /// Case-sensitive.
-    pub name: Arc<str>,
-    /// What its first value must be.
-    pub value: ValueMatch,
-}
-
-/// Condition on a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ValueMatch {
-    /// Equal, case-sensitive.
-    Exact(Arc<str>),
-    /// A regular expression that must match the whole value; valid and bounded.
-    Regex(Arc<str>),
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use crate::limits;
 
@@ -41,6 +42,98 @@ impl Weight {
 
     /// The number.
     pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// A part of a hundred, 0 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// Everything.
+    pub const ALL: Self = Self(100);
+
+    /// `None` above 100.
+    pub const fn new(value: u64) -> Option<Self> {
+        if value <= 100 {
+            Some(Self(value as u8))
+        } else {
+            None
+        }
+    }
+
+    /// The number.
+    pub fn number(self) -> u32 {
+        u32::from(self.0)
+    }
+
+    /// The part as a number between 0 and 1.
+    pub fn ratio(self) -> f64 {
+        f64::from(self.0) / 100.0
+    }
+}
+
+/// A time span that may be waited for again and again: [`limits::PERIOD_MIN`] to [`limits::PERIOD_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Period(Duration);
+
+impl Period {
+    /// `None` out of bounds.
+    pub const fn new(span: Duration) -> Option<Self> {
+        let nanoseconds = span.as_nanos();
+        if nanoseconds >= limits::PERIOD_MIN.as_nanos() && nanoseconds <= limits::PERIOD_MAX.as_nanos() {
+            Some(Self(span))
+        } else {
+            None
+        }
+    }
+
+    /// The nearest one within the bounds.
+    pub const fn clamped(span: Duration) -> Self {
+        match Self::new(span) {
+            Some(period) => period,
+            None if span.as_nanos() < limits::PERIOD_MIN.as_nanos() => Self(limits::PERIOD_MIN),
+            None => Self(limits::PERIOD_MAX),
+        }
+    }
+
+    /// The span.
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+
+    /// The span in whole milliseconds; at least 1.
+    pub const fn milliseconds(self) -> u64 {
+        // Within the bounds this fits.
+        self.0.as_millis() as u64
+    }
+}
+
+/// A rank of failover: 0 serves first, the next one takes over what those before it cannot carry (rows LB26, LB27;
+/// Envoy calls it priority). At most [`limits::TIER_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Tier(u8);
+
+impl Tier {
+    /// The one that serves as long as it can.
+    pub const FIRST: Self = Self(0);
+    /// The one that Envoy Gateway's `Backend.spec.fallback` means.
+    pub const FALLBACK: Self = Self(1);
+
+    /// `None` above [`limits::TIER_MAX`].
+    pub const fn new(value: u64) -> Option<Self> {
+        if value <= limits::TIER_MAX as u64 {
+            Some(Self(value as u8))
+        } else {
+            None
+        }
+    }
+
+    /// The number, from 0.
+    pub fn number(self) -> u8 {
         self.0
     }
 }
@@ -157,6 +250,27 @@ mod tests {
         }
         assert_eq!(Cidr::parse("10.0.0.0/33"), None);
         assert_eq!(Cidr::parse("ten/8"), None);
+    }
+
+    #[test]
+    fn bounded_units_refuse_what_is_out_of_bounds() {
+        assert_eq!(Percent::new(100), Some(Percent::ALL));
+        assert_eq!(Percent::new(101), None);
+        assert_eq!(Tier::new(1), Some(Tier::FALLBACK));
+        assert_eq!(Tier::new(u64::from(limits::TIER_MAX) + 1), None);
+        for (span, valid) in [
+            (Duration::ZERO, false),
+            (Duration::from_micros(999), false),
+            (Duration::from_millis(1), true),
+            (limits::PERIOD_MAX, true),
+            (limits::PERIOD_MAX + Duration::from_nanos(1), false),
+        ] {
+            assert_eq!(Period::new(span).is_some(), valid, "{span:?}");
+            assert!(
+                Period::new(Period::clamped(span).duration()).is_some(),
+                "{span:?}"
+            );
+        }
     }
 
     #[test]

@@ -214,6 +214,7 @@ fn route(at: usize, prefix: &str, tenant: Option<&str>) -> Arc<Route> {
             reason: "".into(),
         }),
         timeouts: Timeouts::default(),
+        traffic: None,
         origin: Origin::default(),
     };
     let object = ObjectName::new("HTTPRoute", "default", format!("route-{at:05}"));

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use weir_model::{Backend as ModelBackend, BackendId, ObjectName, Port, Problem};
+use weir_model::{Backend as ModelBackend, BackendId, DnsSpec, ObjectName, Port, Problem};
 
 use super::change::Previous;
 use super::endpoint;
@@ -187,6 +187,7 @@ impl<'a> Definition<'a> {
             key,
             object: object.clone(),
             endpoints: found.source,
+            dns: DnsSpec::default(),
             origin,
         };
         (backend, reporter.into_problems())

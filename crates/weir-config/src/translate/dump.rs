@@ -155,8 +155,8 @@ impl Dump<'_, '_> {
         writeln!(self.out, "backend {}", backend.key)?;
         match &backend.endpoints {
             EndpointSource::Names(names) => {
-                for (name, port) in names.iter() {
-                    writeln!(self.out, "  name {name}:{}", port.number())?;
+                for named in names.iter() {
+                    writeln!(self.out, "  name {}:{}", named.host, named.port.number())?;
                 }
             }
             EndpointSource::Static(endpoints) => {

@@ -82,5 +82,6 @@ fn timeouts(written: &HttpRule, settings: Option<&PolicySettings>) -> Timeouts {
         request,
         backend_request,
         connect: connect.unwrap_or(weir_model::limits::CONNECT_TIMEOUT),
+        ..Timeouts::default()
     }
 }

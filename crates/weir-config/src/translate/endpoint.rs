@@ -1,9 +1,8 @@
 //! The endpoints of a backend: EndpointSlices of a Service, or what an Envoy Gateway Backend lists.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
-use weir_model::{Endpoint, EndpointAddress, EndpointCondition, EndpointSource, Port, Weight};
+use weir_model::{Endpoint, EndpointAddress, EndpointCondition, EndpointSource, NamedEndpoint, Port};
 
 use super::index::{Index, Object};
 use super::options::Options;
@@ -67,7 +66,7 @@ pub(crate) fn of_backend<'a>(backend: Object<'a, Backend>) -> Found<'a> {
     for endpoint in &backend.spec.endpoints {
         let address = match &endpoint.address {
             BackendAddress::Fqdn(name, port) => {
-                collected.names.push((name.clone(), *port));
+                collected.names.push(NamedEndpoint::new(name.clone(), *port));
                 continue;
             }
             BackendAddress::Ip(address) => EndpointAddress::Tcp(*address),
@@ -79,11 +78,9 @@ pub(crate) fn of_backend<'a>(backend: Object<'a, Backend>) -> Found<'a> {
             .map(|hostname| hostname.value.clone())
             .unwrap_or_default();
         collected.endpoints.push(Endpoint {
-            address,
-            weight: Weight::ONE,
-            condition: EndpointCondition::Ready,
             name,
             zone: endpoint.zone.clone(),
+            ..Endpoint::new(address)
         });
     }
     collected.finish(backend.placed, backend.placed.resource.span)
@@ -93,7 +90,7 @@ pub(crate) fn of_backend<'a>(backend: Object<'a, Backend>) -> Found<'a> {
 #[derive(Debug, Default)]
 struct Collected<'a> {
     endpoints: Vec<Endpoint>,
-    names: Vec<(Arc<str>, Port)>,
+    names: Vec<NamedEndpoint>,
     findings: Vec<(&'a Placed, Finding)>,
 }
 
@@ -106,14 +103,13 @@ impl<'a> Collected<'a> {
                     self.findings.push((slice.placed, loopback(*ip, endpoint.span)));
                 }
                 Some(SliceAddress::Ip(ip)) => self.endpoints.push(Endpoint {
-                    address: EndpointAddress::Tcp(SocketAddr::new(*ip, port.number())),
-                    weight: Weight::ONE,
                     condition: condition(endpoint),
                     name: endpoint.name.clone(),
                     zone: endpoint.zone.clone(),
+                    ..Endpoint::new(EndpointAddress::Tcp(SocketAddr::new(*ip, port.number())))
                 }),
                 Some(SliceAddress::Name(name)) if condition(endpoint) == EndpointCondition::Ready => {
-                    self.names.push((name.clone(), port));
+                    self.names.push(NamedEndpoint::new(name.clone(), port));
                 }
                 Some(SliceAddress::Name(_)) | None => {}
             }
@@ -135,8 +131,9 @@ impl<'a> Collected<'a> {
             self.endpoints
                 .dedup_by(|later, earlier| later.address == earlier.address);
         }
-        self.names.sort();
-        self.names.dedup();
+        let key = |named: &NamedEndpoint| (named.host.clone(), named.port);
+        self.names.sort_by_key(key);
+        self.names.dedup_by_key(|named| key(named));
         if !self.endpoints.is_empty() && self.endpoints.iter().all(draining) {
             let message = format!(
                 "all endpoints of {} are terminating or not ready",

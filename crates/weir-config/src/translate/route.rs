@@ -78,6 +78,7 @@ pub(crate) fn write<'a>(
         reporter,
         key: String::new(),
         balance,
+        upstream: Arc::default(),
     };
     let mut groups = Groups::default();
     for attachments in &inputs.table.routes {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use weir_model::{
-    Action, Destination, Filter, FixedAnswer, Forward, Match, Redirect, Rule, Target, Timeouts, Weight,
+    Action, Destination, Failover, Filter, FixedAnswer, Forward, Match, Redirect, Rule, Target, Tier,
+    Timeouts, Weight,
 };
 
 use super::backend::Backends;
@@ -26,6 +27,8 @@ pub(crate) struct RuleWriter<'w, 'a> {
     pub(crate) key: String,
     /// The default balance, shared by all rules without a policy.
     pub(crate) balance: Arc<weir_model::BalanceSpec>,
+    /// The default treatment of endpoints, shared likewise.
+    pub(crate) upstream: Arc<weir_model::UpstreamSpec>,
 }
 
 /// The rules of a route as far as they do not depend on policies.
@@ -85,6 +88,7 @@ impl<'a> RuleWriter<'_, 'a> {
                 filters,
                 action,
                 timeouts: Timeouts::default(),
+                traffic: None,
                 origin: route.origin(rule.span),
             });
         }
@@ -220,6 +224,7 @@ impl<'a> RuleWriter<'_, 'a> {
             let (filters, target) = self.destination_filters(draft, reference, target, weights, written);
             destinations.push(Destination {
                 weight: reference.weight.value,
+                tier: Tier::FIRST,
                 target,
                 filters,
             });
@@ -249,6 +254,10 @@ impl<'a> RuleWriter<'_, 'a> {
         Action::Forward(Forward {
             destinations,
             balance: self.balance.clone(),
+            upstream: self.upstream.clone(),
+            failover: Failover::default(),
+            retry: None,
+            persistence: None,
             policy: None,
         })
     }

@@ -182,7 +182,7 @@ impl Compiler {
             if let EndpointSource::Names(names) = &backend.endpoints
                 && names
                     .iter()
-                    .any(|(other, other_port)| other == name && *other_port == port)
+                    .any(|named| named.host == *name && named.port == port)
             {
                 let endpoints = self.names.endpoints(names);
                 is_changed |= self.take_endpoints(&backend.key, &endpoints);
@@ -396,7 +396,7 @@ pub(crate) fn names_of(config: &Config) -> impl Iterator<Item = (&str, Port)> {
             EndpointSource::Static(_) => None,
             EndpointSource::Names(names) => Some(names),
         })
-        .flat_map(|names| names.iter().map(|(name, port)| (&**name, *port)))
+        .flat_map(|names| names.iter().map(|named| (&*named.host, named.port)))
 }
 
 fn members(endpoints: &[Endpoint], live: &[Arc<LiveEndpoint>]) -> Vec<Member> {

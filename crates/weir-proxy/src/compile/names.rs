@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use weir_model::{Endpoint, EndpointAddress, EndpointCondition, Port, Weight};
+use weir_model::{Endpoint, NamedEndpoint, Port};
 
 /// The last good answers of every name. A name that stops resolving keeps what it had.
 #[derive(Debug, Default)]
@@ -20,19 +20,14 @@ impl NameTable {
     }
 
     /// The endpoints of a backend that is made of names; those that never resolved give none.
-    pub(crate) fn endpoints(&self, names: &[(Arc<str>, Port)]) -> Arc<[Endpoint]> {
+    pub(crate) fn endpoints(&self, names: &[NamedEndpoint]) -> Arc<[Endpoint]> {
         let mut endpoints: Vec<Endpoint> = Vec::new();
-        for (name, port) in names {
-            for address in self.answers.get(&(Arc::clone(name), *port)).into_iter().flatten() {
-                let address = EndpointAddress::Tcp(*address);
-                if endpoints.iter().all(|endpoint| endpoint.address != address) {
-                    endpoints.push(Endpoint {
-                        address,
-                        weight: Weight::ONE,
-                        condition: EndpointCondition::Ready,
-                        name: Arc::clone(name),
-                        zone: "".into(),
-                    });
+        for named in names {
+            let key = (Arc::clone(&named.host), named.port);
+            for address in self.answers.get(&key).into_iter().flatten() {
+                let found = named.at(*address);
+                if endpoints.iter().all(|endpoint| endpoint.address != found.address) {
+                    endpoints.push(found);
                 }
             }
         }

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::compile::Live;
     use weir_balance::Rng;
-    use weir_model::{Endpoint, EndpointCondition, Weight};
+    use weir_model::Endpoint;
 
     #[test]
     fn workers_add_up_and_forgotten_rules_are_gone() {
@@ -138,13 +138,7 @@ mod tests {
         let workers = [Recorder::new(&registry), Recorder::new(&registry)];
         let mut live = Live::new(Rng::from_seed(1));
         let (rule, other) = (live.rule(&"rule".into()), live.rule(&"other".into()));
-        let endpoint = Endpoint {
-            address: EndpointAddress::Unix("/socket".into()),
-            weight: Weight::ONE,
-            condition: EndpointCondition::Ready,
-            name: "".into(),
-            zone: "".into(),
-        };
+        let endpoint = Endpoint::new(EndpointAddress::Unix("/socket".into()));
         let listed = live.list(std::slice::from_ref(&endpoint), 0);
         for worker in &workers {
             worker.rule(&rule).finished(200, 100);

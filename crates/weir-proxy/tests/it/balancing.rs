@@ -178,6 +178,7 @@ fn mc02_mc03_weights_split_also_over_what_cannot_be_served() {
         };
         forward.destinations.push(Destination {
             weight: weight(3),
+            tier: weir_model::Tier::FIRST,
             target: Target::Answer(answer),
             filters: Vec::new(),
         });

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::harness::{
     Backend, Plan, Rig, endpoint, eventually, forward_to, prefix_rule, read_request, respond,
 };
-use weir_model::{EndpointSource, Filter, HeaderChange, Port};
+use weir_model::{EndpointSource, Filter, HeaderChange, NamedEndpoint, Port};
 use weir_proxy::Options;
 
 #[test]
@@ -209,8 +209,8 @@ fn names_are_resolved_and_unknown_ones_are_no_failure_to_start() {
     let backend = Backend::named("a");
     let port = |number: u16| Port::new(u64::from(number)).unwrap();
     let mut plan = Plan::new();
-    let good = ("localhost".into(), port(backend.address.port()));
-    let bad = ("no-such-name.invalid".into(), port(80));
+    let good = NamedEndpoint::new("localhost".into(), port(backend.address.port()));
+    let bad = NamedEndpoint::new("no-such-name.invalid".into(), port(80));
     plan.backends
         .push(("a".into(), EndpointSource::Names(vec![good].into())));
     plan.backends

@@ -62,6 +62,7 @@ fn rule(matches: Vec<Match>) -> Rule {
             reason: "Test".into(),
         }),
         timeouts: Timeouts::default(),
+        traffic: None,
         origin: Origin::default(),
     }
 }

@@ -259,13 +259,14 @@ fn endpoints_of(config: &Config, destination: &Destination) -> Option<Vec<Endpoi
         EndpointSource::Static(endpoints) => endpoints.to_vec(),
         EndpointSource::Names(names) => names
             .iter()
-            .map(|(name, port)| Endpoint {
+            .map(|named| {
                 // Stands for whatever the name resolves to.
-                address: EndpointAddress::Unix(format!("{name}:{}", port.number()).into()),
-                weight: Weight::ONE,
-                condition: EndpointCondition::Ready,
-                name: "".into(),
-                zone: "".into(),
+                let address = format!("{}:{}", named.host, named.port.number());
+                Endpoint {
+                    weight: named.weight,
+                    tier: named.tier,
+                    ..Endpoint::new(EndpointAddress::Unix(address.into()))
+                }
             })
             .collect(),
     })

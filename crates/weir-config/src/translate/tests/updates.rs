@@ -50,7 +50,7 @@ fn reload(before: &ResourceSet, after: ResourceSet) -> ResourceSet {
 fn addresses(backend: &Backend) -> Vec<String> {
     match &backend.endpoints {
         EndpointSource::Static(endpoints) => endpoints.iter().map(|one| one.address.to_string()).collect(),
-        EndpointSource::Names(names) => names.iter().map(|(name, _)| name.to_string()).collect(),
+        EndpointSource::Names(names) => names.iter().map(|named| named.host.to_string()).collect(),
     }
 }
 

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use weir_model::{
-    Action, Attachment, Backend, BackendId, BalanceSpec, ClientIp, Config, Destination, Endpoint,
-    EndpointAddress, EndpointCondition, EndpointSource, Forward, HostPattern, Listener, ListenerKey, Match,
-    ObjectName, Origin, PathMatch, Route, RouteId, Rule, Section, Target, Timeouts, Weight,
+    Action, Attachment, Backend, BackendId, BalanceSpec, ClientIp, Config, Destination, DnsSpec, Endpoint,
+    EndpointAddress, EndpointSource, Failover, Forward, HostPattern, Listener, ListenerKey, Match,
+    ObjectName, Origin, PathMatch, Route, RouteId, Rule, Section, Target, Tier, Timeouts, Weight,
 };
 
 /// One listener, one section, one route with several rules, and backends.
@@ -86,6 +86,7 @@ impl Plan {
                 key: format!("service/default/{name}/80").into(),
                 object: ObjectName::new("Service", "default", &**name),
                 endpoints: endpoints.clone(),
+                dns: DnsSpec::default(),
                 origin: origin.clone(),
             })
         });
@@ -98,13 +99,7 @@ impl Plan {
 }
 
 pub(crate) fn endpoint(address: SocketAddr) -> Endpoint {
-    Endpoint {
-        address: EndpointAddress::Tcp(address),
-        weight: Weight::ONE,
-        condition: EndpointCondition::Ready,
-        name: "".into(),
-        zone: "".into(),
-    }
+    Endpoint::new(EndpointAddress::Tcp(address))
 }
 
 /// A rule for a path prefix, held without trailing slash.
@@ -121,6 +116,7 @@ pub(crate) fn prefix_rule(prefix: &str, action: Action) -> Rule {
         filters: Vec::new(),
         action,
         timeouts: Timeouts::default(),
+        traffic: None,
         origin: Origin::default(),
     }
 }
@@ -129,12 +125,17 @@ pub(crate) fn prefix_rule(prefix: &str, action: Action) -> Rule {
 pub(crate) fn forward_to(backends: &[u32]) -> Action {
     let destination = |backend: &u32| Destination {
         weight: Weight::ONE,
+        tier: Tier::FIRST,
         target: Target::Backend(BackendId(*backend)),
         filters: Vec::new(),
     };
     Action::Forward(Forward {
         destinations: backends.iter().map(destination).collect(),
         balance: Arc::default(),
+        upstream: Arc::default(),
+        failover: Failover::default(),
+        retry: None,
+        persistence: None,
         policy: None,
     })
 }
