@@ -31,6 +31,28 @@ pub struct HeaderChange {
     pub remove: Vec<Arc<str>>,
 }
 
+impl HeaderChange {
+    /// Headers that frame or route a message: weir alone writes them, so that configuration cannot make two servers
+    /// disagree about where a message ends (RFC 9112 11.2) or whom it is for.
+    pub const GUARDED: [&str; 9] = [
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
+
+    /// Must no filter change the header `name` (lower case)?
+    #[must_use]
+    pub fn is_guarded(name: &str) -> bool {
+        Self::GUARDED.contains(&name)
+    }
+}
+
 /// Gateway API `HTTPRequestRedirectFilter`. Absent parts are the request's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {

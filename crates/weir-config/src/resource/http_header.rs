@@ -9,20 +9,6 @@ use super::decode::{Decoder, Field};
 use super::format;
 use crate::yaml::{Finding, Spanned};
 
-/// Headers that frame or route a message: weir alone writes them, so that configuration cannot make two servers
-/// disagree about where a message ends (RFC 9112 11.2) or whom it is for.
-const GUARDED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// Reads `requestHeaderModifier` or `responseHeaderModifier`.
 pub(super) fn header_change(decoder: &mut Decoder, field: Field<'_>) -> Option<HeaderChange> {
     let fields = decoder.fields(field, &["set", "add", "remove"])?;
@@ -91,7 +77,7 @@ fn header_values(decoder: &mut Decoder, field: Option<Field<'_>>) -> Vec<(Arc<st
 /// Reads the name of a header that a filter changes; `None` for a guarded one, with a warning.
 fn changed_name(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<Arc<str>>> {
     let name = header_name(decoder, field)?;
-    if GUARDED.contains(&&*name.value) {
+    if HeaderChange::is_guarded(&name.value) {
         let message = format!("a filter cannot change the header \"{}\"", name.value);
         let finding = Finding::new("W0113", name.span, message).label("the entry is ignored");
         decoder.report(match &*name.value {

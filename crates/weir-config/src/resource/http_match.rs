@@ -85,10 +85,17 @@ pub(super) fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<HttpMatch
         found.method = Some(Spanned::new(words::shared(method.value), method.span));
     }
     if let Some(field) = fields.optional("headers") {
-        found.headers = headers(decoder, field);
+        found.headers = conditions(decoder, field, "header", header_name, |name, value| HeaderMatch {
+            name,
+            value,
+        });
     }
     if let Some(field) = fields.optional("queryParams") {
-        found.query = query(decoder, field);
+        let what = "query parameter";
+        found.query = conditions(decoder, field, what, query_name, |name, value| QueryMatch {
+            name,
+            value,
+        });
     }
     (!decoder.failed_since(mark)).then_some(found)
 }
@@ -168,9 +175,15 @@ fn normalised(decoder: &mut Decoder, value: &Spanned<Arc<str>>) -> Option<Arc<st
     }
 }
 
-/// Reads `headers`: names in lower case, the first of equal names counts.
-fn headers(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<HeaderMatch>> {
-    let mut found: Vec<Spanned<HeaderMatch>> = Vec::new();
+/// Reads `headers` or `queryParams`: the first of equal names counts.
+fn conditions<T>(
+    decoder: &mut Decoder,
+    field: Field<'_>,
+    what: &str,
+    name: fn(&mut Decoder, Field<'_>) -> Option<Spanned<Arc<str>>>,
+    condition: fn(Arc<str>, ValueMatch) -> T,
+) -> Vec<Spanned<T>> {
+    let mut found = Vec::new();
     let mut names = HashSet::new();
     for item in decoder.items(field, 16) {
         let Some(fields) = decoder.fields(item, &["type", "name", "value"]) else {
@@ -178,66 +191,31 @@ fn headers(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<HeaderMatch>>
         };
         let name = fields
             .required(decoder, "name")
-            .and_then(|field| header_name(decoder, field));
+            .and_then(|field| name(decoder, field));
         let value = value(decoder, &fields);
         let (Some(name), Some(value)) = (name, value) else {
             continue;
         };
         if !names.insert(name.value.clone()) {
-            repeated(decoder, &name, "header");
+            let message = format!("the match names the {what} \"{}\" twice", name.value);
+            decoder.report(Finding::new("W0106", name.span, message).label("the first entry counts"));
             continue;
         }
-        found.push(Spanned::new(
-            HeaderMatch {
-                name: name.value,
-                value,
-            },
-            item.span(),
-        ));
+        found.push(Spanned::new(condition(name.value, value), item.span()));
     }
     found
 }
 
-/// Reads `queryParams`: the first of equal names counts.
-fn query(decoder: &mut Decoder, field: Field<'_>) -> Vec<Spanned<QueryMatch>> {
-    let mut found: Vec<Spanned<QueryMatch>> = Vec::new();
-    let mut names = HashSet::new();
-    for item in decoder.items(field, 16) {
-        let Some(fields) = decoder.fields(item, &["type", "name", "value"]) else {
-            continue;
-        };
-        let name = fields
-            .required(decoder, "name")
-            .and_then(|field| decoder.nonempty(field));
-        let value = value(decoder, &fields);
-        let (Some(name), Some(value)) = (name, value) else {
-            continue;
-        };
-        if name.len() > 256 || !format::is_token(&name) {
-            let message = format!(
-                "Kubernetes does not accept \"{}\" as the name of a query parameter",
-                name.value
-            );
-            decoder.report(portability(name.span, message));
-        }
-        if !names.insert(name.value.clone()) {
-            repeated(decoder, &name, "query parameter");
-            continue;
-        }
-        found.push(Spanned::new(
-            QueryMatch {
-                name: name.value,
-                value,
-            },
-            item.span(),
-        ));
+fn query_name(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<Arc<str>>> {
+    let name = decoder.nonempty(field)?;
+    if name.len() > 256 || !format::is_token(&name) {
+        let message = format!(
+            "Kubernetes does not accept \"{}\" as the name of a query parameter",
+            name.value
+        );
+        decoder.report(portability(name.span, message));
     }
-    found
-}
-
-fn repeated(decoder: &mut Decoder, name: &Spanned<Arc<str>>, what: &str) {
-    let message = format!("the match names the {what} \"{}\" twice", name.value);
-    decoder.report(Finding::new("W0106", name.span, message).label("the first entry counts"));
+    Some(name)
 }
 
 fn value(decoder: &mut Decoder, fields: &Fields<'_>) -> Option<ValueMatch> {

@@ -54,21 +54,9 @@ impl Policy {
     }
 }
 
-/// Names that frame or route a message: weir alone writes them (reliability: smuggling through configuration).
-const GUARDED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
-
+/// The change without what no filter may touch, wherever the configuration came from.
 fn guarded(change: &HeaderChange) -> HeaderChange {
-    let is_free = |name: &Arc<str>| !GUARDED.contains(&&**name);
+    let is_free = |name: &Arc<str>| !HeaderChange::is_guarded(name);
     HeaderChange {
         set: change
             .set

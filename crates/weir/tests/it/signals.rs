@@ -27,6 +27,12 @@ fn busy(gateway: &Gateway, backends: &Backends, time: &str) -> Client {
     client
 }
 
+/// Waits until the process has ended.
+fn expect_exit(gateway: &mut Gateway, code: i32) {
+    let status = gateway.process.wait();
+    assert_eq!(status.code(), Some(code), "{}", gateway.process.stderr.text());
+}
+
 #[test]
 fn op12_term_finishes_what_is_in_progress_and_takes_nothing_new() {
     for signal in ["TERM", "INT"] {
@@ -40,12 +46,7 @@ fn op12_term_finishes_what_is_in_progress_and_takes_nothing_new() {
         assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
         drop(client);
         idle.expect_close();
-        assert_eq!(
-            gateway.process.wait().code(),
-            Some(0),
-            "{}",
-            gateway.process.stderr.text()
-        );
+        expect_exit(&mut gateway, 0);
         assert!(TcpStream::connect(gateway.address).is_err());
     }
 }
@@ -57,38 +58,17 @@ fn op12_a_second_signal_ends_at_once_with_5() {
     gateway.process.signal("TERM");
     gateway.process.stderr.wait_after(0, "draining");
     gateway.process.signal("TERM");
-    assert_eq!(
-        gateway.process.wait().code(),
-        Some(5),
-        "{}",
-        gateway.process.stderr.text()
-    );
+    expect_exit(&mut gateway, 5);
 }
 
 #[test]
-fn op12_a_drain_that_takes_too_long_ends_with_5() {
-    let (backends, mut gateway) = start(&["--drain-timeout", "200ms"]);
-    let _client = busy(&gateway, &backends, "600s");
-    gateway.process.signal("TERM");
-    assert_eq!(
-        gateway.process.wait().code(),
-        Some(5),
-        "{}",
-        gateway.process.stderr.text()
-    );
-}
-
-#[test]
-fn op12_quit_ends_at_once() {
-    let (backends, mut gateway) = start(&[]);
-    let _client = busy(&gateway, &backends, "600s");
-    gateway.process.signal("QUIT");
-    assert_eq!(
-        gateway.process.wait().code(),
-        Some(0),
-        "{}",
-        gateway.process.stderr.text()
-    );
+fn op12_quit_and_a_drain_that_takes_too_long_do_not_wait_for_requests() {
+    for (signal, flags, code) in [("TERM", &["--drain-timeout", "200ms"][..], 5), ("QUIT", &[], 0)] {
+        let (backends, mut gateway) = start(flags);
+        let _client = busy(&gateway, &backends, "600s");
+        gateway.process.signal(signal);
+        expect_exit(&mut gateway, code);
+    }
 }
 
 #[test]
@@ -180,7 +160,7 @@ fn op11_the_pidfile_holds_the_process_and_goes_with_it() {
         gateway.process.id()
     );
     gateway.process.signal("TERM");
-    assert_eq!(gateway.process.wait().code(), Some(0));
+    expect_exit(&mut gateway, 0);
     assert!(!pidfile.exists());
 }
 
@@ -200,7 +180,7 @@ fn op11_usr1_opens_the_access_log_again() {
     assert_eq!(client.get("/round?second", &[]).status, 200);
     drop(client);
     gateway.process.signal("TERM");
-    assert_eq!(gateway.process.wait().code(), Some(0));
+    expect_exit(&mut gateway, 0);
     let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("a log");
     let (old, new) = (read(&moved), read(&log));
     assert_eq!((old + &new).lines().count(), 2);

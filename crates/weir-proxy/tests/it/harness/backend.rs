@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::only_value;
+
 /// A request as a backend got it; names lower case.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
@@ -18,14 +20,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        let mut values = self
-            .fields
-            .iter()
-            .filter(|(other, _)| other == name)
-            .map(|(_, value)| &**value);
-        let first = values.next();
-        assert!(values.next().is_none(), "{name} more than once: {self:?}");
-        first
+        only_value(&self.fields, name)
     }
 }
 

@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use super::only_value;
+
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     unread: Vec<u8>,
@@ -22,14 +24,7 @@ pub(crate) struct Response {
 impl Response {
     /// The only value of a field.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        let mut values = self
-            .fields
-            .iter()
-            .filter(|(other, _)| other == name)
-            .map(|(_, value)| &**value);
-        let first = values.next();
-        assert!(values.next().is_none(), "{name} more than once: {}", self.head);
-        first
+        only_value(&self.fields, name)
     }
 
     pub(crate) fn reason(&self) -> &str {

@@ -55,6 +55,17 @@ impl Rig {
     }
 }
 
+/// The value of the field `name`, which must not be there twice.
+fn only_value<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f str> {
+    let mut values = fields
+        .iter()
+        .filter(|(other, _)| other == name)
+        .map(|(_, value)| &**value);
+    let first = values.next();
+    assert!(values.next().is_none(), "{name} more than once: {fields:?}");
+    first
+}
+
 /// Waits until `condition` holds; panics after 5 s.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();

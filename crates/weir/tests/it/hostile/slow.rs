@@ -1,8 +1,10 @@
 //! Clients that take their time (reliability row 18, scorecard E1 and E2). The waiting runs side by side.
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::stage::{End, Raw, Scripted, Then, get, once, site, site_with, statuses};
+use super::stage::{End, Line, Raw, Scripted, Then, get, once, site, site_with, statuses};
 
 /// Sends one piece each `pause` until the connection ends; returns when that was, what came, and how.
 fn drip(mut client: Raw, pieces: impl Iterator<Item = String>, pause: Duration) -> (Duration, String, End) {
@@ -18,6 +20,46 @@ fn drip(mut client: Raw, pieces: impl Iterator<Item = String>, pause: Duration) 
     }
     let (more, end) = client.read_for(Duration::from_secs(14).saturating_sub(started.elapsed()));
     (started.elapsed(), text + &more, end)
+}
+
+/// One request on a connection of its own.
+fn assert_served(address: SocketAddr, target: &str) {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert_eq!(statuses(&once(address, request).0), [200]);
+}
+
+/// Answers with `count` blocks of `size` bytes and counts what the system took.
+fn flood(line: &mut Line, count: usize, size: usize, sent: &AtomicU64) -> Then {
+    let block = vec![b'x'; size];
+    line.send(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+        count * size
+    ));
+    for _ in 0..count {
+        if !line.send(&block) {
+            return Then::Close;
+        }
+        sent.fetch_add(size as u64, Ordering::Relaxed);
+    }
+    Then::Next
+}
+
+/// How much a backend got rid of before it was held back.
+fn held_at(sent: &AtomicU64, limit: Duration) -> u64 {
+    let deadline = Instant::now() + limit;
+    let mut last = u64::MAX;
+    loop {
+        let now = sent.load(Ordering::Relaxed);
+        if now == last && now > 0 {
+            return now;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the gateway takes without end: {now} bytes"
+        );
+        last = now;
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 #[test]
@@ -59,11 +101,7 @@ fn e1_slow_heads_end_after_ten_seconds_and_disturb_nobody() {
         let mut slowest = Duration::ZERO;
         for _ in 0..100 {
             let started = Instant::now();
-            let (text, _) = once(
-                address,
-                "GET /other HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
-            );
-            assert_eq!(statuses(&text), [200]);
+            assert_served(address, "/other");
             slowest = slowest.max(started.elapsed());
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -134,24 +172,12 @@ fn e1_slow_bodies_end_after_their_grace() {
 #[test]
 fn e2_slow_readers_hold_little_memory_and_push_back() {
     const CLIENTS: usize = 40;
-    let sent = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counter = std::sync::Arc::clone(&sent);
-    let backend = Scripted::start(move |request, line| {
+    static SENT: AtomicU64 = AtomicU64::new(0);
+    let backend = Scripted::start(|request, line| {
         if request.target() != "/large" {
             return line.ok(request.target());
         }
-        let block = vec![b'x'; 64 * 1024];
-        line.send(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
-            1000 * block.len()
-        ));
-        for _ in 0..1000 {
-            if !line.send(&block) {
-                return Then::Close;
-            }
-            counter.fetch_add(block.len() as u64, std::sync::atomic::Ordering::Relaxed);
-        }
-        Then::Next
+        flood(line, 1000, 64 * 1024, &SENT)
     });
     let gateway = site(&[backend.port()]);
     let resident = || {
@@ -167,30 +193,14 @@ fn e2_slow_readers_hold_little_memory_and_push_back() {
             .parse::<u64>()
             .expect("kilobytes")
     };
-    once(
-        gateway.address,
-        "GET /small HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
-    );
+    assert_served(gateway.address, "/small");
     let before = resident();
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| Raw::connect(gateway.address)).collect();
     for client in &mut clients {
         client.send(get("/large"));
     }
     // Nobody reads. The backend is stopped when the sockets and the buffers are full.
-    let mut last = u64::MAX;
-    let deadline = Instant::now() + Duration::from_secs(18);
-    loop {
-        let now = sent.load(std::sync::atomic::Ordering::Relaxed);
-        if now == last && now > 0 {
-            break;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "the gateway takes without end: {now} bytes"
-        );
-        last = now;
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    let last = held_at(&SENT, Duration::from_secs(18));
     println!("{last} bytes taken for {CLIENTS} clients that read nothing");
     let grown = resident().saturating_sub(before);
     assert!(
@@ -198,11 +208,7 @@ fn e2_slow_readers_hold_little_memory_and_push_back() {
         "{grown} KiB for {CLIENTS} slow readers"
     );
     let started = Instant::now();
-    let (text, _) = once(
-        gateway.address,
-        "GET /other HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
-    );
-    assert_eq!(statuses(&text), [200]);
+    assert_served(gateway.address, "/other");
     assert!(started.elapsed() < Duration::from_secs(3));
     // One that reads after all gets everything.
     let mut patient = clients.pop().expect("a client");
@@ -252,22 +258,10 @@ fn e1_requests_in_single_bytes_are_served() {
 #[test]
 fn e2_row28_the_system_keeps_little_for_slow_readers() {
     const CLIENTS: u64 = 16;
-    let sent = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counter = std::sync::Arc::clone(&sent);
-    let backend = Scripted::start(move |_, line| {
+    static SENT: AtomicU64 = AtomicU64::new(0);
+    let backend = Scripted::start(|_, line| {
         line.keep_little();
-        let block = vec![b'x'; 16 * 1024];
-        line.send(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
-            2000 * block.len()
-        ));
-        for _ in 0..2000 {
-            if !line.send(&block) {
-                return Then::Close;
-            }
-            counter.fetch_add(block.len() as u64, std::sync::atomic::Ordering::Relaxed);
-        }
-        Then::Next
+        flood(line, 2000, 16 * 1024, &SENT)
     });
     let gateway = site(&[backend.port()]);
     let mut clients: Vec<_> = (0..CLIENTS)
@@ -278,20 +272,7 @@ fn e2_row28_the_system_keeps_little_for_slow_readers() {
         // A little, so that windows grow as they do for clients that begin well.
         client.read_until(Duration::from_secs(2), |bytes| bytes.len() > 500_000);
     }
-    let mut last = u64::MAX;
-    let deadline = Instant::now() + Duration::from_secs(15);
-    loop {
-        let now = sent.load(std::sync::atomic::Ordering::Relaxed);
-        if now == last && now > 0 {
-            break;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "the gateway takes without end: {now} bytes"
-        );
-        last = now;
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    let last = held_at(&SENT, Duration::from_secs(15));
     let each = last / CLIENTS / 1024;
     println!("{each} KiB taken for each client that stopped reading");
     assert!(
