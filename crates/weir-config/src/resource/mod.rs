@@ -21,6 +21,7 @@ mod kinds;
 mod listener;
 mod metadata;
 mod namespace;
+mod opened;
 mod policy;
 mod read;
 mod reference;

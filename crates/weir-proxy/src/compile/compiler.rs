@@ -5,19 +5,18 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use weir_balance::{Balancer, Member, Rng};
+use weir_balance::Rng;
 use weir_model::{
-    Algorithm, Backend, BackendId, BalanceSpec, Config, Endpoint, EndpointSource, Listener, Port, RouteId,
+    Algorithm, Backend, BalanceSpec, Config, Endpoint, EndpointSource, Listener, Port, RouteId,
 };
 use weir_net::Epoch;
 use weir_route::Router;
 
-use super::live::{Live, LiveEndpoint};
+use super::backends::Backends;
+use super::live::Live;
 use super::names::NameTable;
 use super::rules;
-use super::snapshot::{
-    BalancerSlot, CompiledBalancer, CompiledListener, CompiledRoute, SectionFacts, Snapshot,
-};
+use super::snapshot::{BalancerSlot, CompiledListener, CompiledRoute, SectionFacts, Snapshot};
 
 /// Makes snapshots and keeps what outlives them. One per gateway, used by one thread at a time.
 #[derive(Debug)]
@@ -26,32 +25,11 @@ pub(crate) struct Compiler {
     live: Live,
     names: NameTable,
     config: Arc<Config>,
-    backends: HashMap<Arc<str>, CompiledBackend>,
+    backends: Backends,
     snapshot: Arc<Snapshot>,
     /// Kept for one publication longer, so that its memory is given back here and not by a busy worker.
     _retired: Arc<Snapshot>,
     mirror_spec: Arc<BalanceSpec>,
-    free_slots: Vec<BalancerSlot>,
-    slots: u32,
-}
-
-/// A backend's endpoints, joined to what is alive.
-#[derive(Debug)]
-struct CompiledBackend {
-    endpoints: Arc<[Endpoint]>,
-    live: Arc<[Arc<LiveEndpoint>]>,
-    /// Counts the changes of `endpoints`.
-    revision: u64,
-    claims: Vec<Claim>,
-}
-
-/// A specification under which some rule uses a backend.
-#[derive(Debug)]
-struct Claim {
-    spec: Arc<BalanceSpec>,
-    slot: BalancerSlot,
-    is_used: bool,
-    built: Option<(u64, Arc<CompiledBalancer>)>,
 }
 
 /// The running configuration has no backend of that key. The caller is late or mistaken; nothing has changed.
@@ -80,12 +58,10 @@ impl Compiler {
             live: Live::new(rng),
             names: NameTable::default(),
             config: Arc::default(),
-            backends: HashMap::new(),
+            backends: Backends::default(),
             snapshot: Arc::default(),
             _retired: Arc::default(),
             mirror_spec: Arc::new(mirror_spec),
-            free_slots: Vec::new(),
-            slots: 0,
         }
     }
 
@@ -109,9 +85,8 @@ impl Compiler {
             .routes
             .iter()
             .map(|route| {
-                let mirror_spec = Arc::clone(&self.mirror_spec);
-                rules::claims(route, &mirror_spec)
-                    .map(|(id, spec)| self.claim(&config, id, spec))
+                rules::claims(route, &self.mirror_spec)
+                    .map(|(id, spec)| self.backends.claim(&config.backend(id).key, spec))
                     .collect()
             })
             .collect();
@@ -121,7 +96,7 @@ impl Compiler {
             .iter()
             .map(|listener| self.compile_listener(&config, listener, &routes))
             .collect();
-        self.release_claims();
+        self.backends.release_claims();
         let configured: HashSet<&str> = config
             .routes
             .iter()
@@ -195,7 +170,7 @@ impl Compiler {
         is_changed.then(|| self.install(listeners, routes))
     }
 
-    /// Brings [`Self::backends`] in line with `config`.
+    /// Brings the backends in line with `config`.
     fn take_backends(&mut self, config: &Config) {
         for backend in &config.backends {
             let endpoints = match &backend.endpoints {
@@ -205,78 +180,13 @@ impl Compiler {
             self.take_endpoints(&backend.key, &endpoints);
         }
         let known: HashSet<&str> = config.backends.iter().map(|backend| &*backend.key).collect();
-        let live = &mut self.live;
-        let free_slots = &mut self.free_slots;
-        self.backends.retain(|key, backend| {
-            let kept = known.contains(&**key);
-            if !kept {
-                live.unlist(&backend.live);
-                free_slots.extend(backend.claims.iter().map(|claim| claim.slot));
-            }
-            kept
-        });
+        self.backends.retain(|key| known.contains(key), &mut self.live);
     }
 
     /// Replaces the endpoints of one backend; says whether that changed anything.
     fn take_endpoints(&mut self, key: &str, endpoints: &Arc<[Endpoint]>) -> bool {
-        let now_ms = self.epoch.elapsed_ms();
-        if let Some(backend) = self.backends.get_mut(key) {
-            if Arc::ptr_eq(&backend.endpoints, endpoints) || *backend.endpoints == **endpoints {
-                return false;
-            }
-            let live = self.live.list(endpoints, now_ms);
-            self.live.unlist(&backend.live);
-            backend.endpoints = Arc::clone(endpoints);
-            backend.live = live;
-            backend.revision += 1;
-            return true;
-        }
-        let live = self.live.list(endpoints, now_ms);
-        let backend = CompiledBackend {
-            endpoints: Arc::clone(endpoints),
-            live,
-            revision: 0,
-            claims: Vec::new(),
-        };
-        self.backends.insert(key.into(), backend);
-        true
-    }
-
-    /// The slot of a backend under a specification.
-    fn claim(&mut self, config: &Config, id: BackendId, spec: &Arc<BalanceSpec>) -> BalancerSlot {
-        let Some(backend) = self.backends.get_mut(&config.backend(id).key) else {
-            debug_assert!(false, "every backend of the configuration was taken");
-            return BalancerSlot(u32::MAX);
-        };
-        if let Some(claim) = backend.claims.iter_mut().find(|claim| claim.spec == *spec) {
-            claim.is_used = true;
-            return claim.slot;
-        }
-        let slot = self.free_slots.pop().unwrap_or_else(|| {
-            self.slots += 1;
-            BalancerSlot(self.slots - 1)
-        });
-        backend.claims.push(Claim {
-            spec: Arc::clone(spec),
-            slot,
-            is_used: true,
-            built: None,
-        });
-        slot
-    }
-
-    /// Gives slots back that nothing claimed since the last time.
-    fn release_claims(&mut self) {
-        let free_slots = &mut self.free_slots;
-        for backend in self.backends.values_mut() {
-            backend.claims.retain_mut(|claim| {
-                let kept = std::mem::take(&mut claim.is_used);
-                if !kept {
-                    free_slots.push(claim.slot);
-                }
-                kept
-            });
-        }
+        self.backends
+            .take(key, endpoints, &mut self.live, self.epoch.elapsed_ms())
     }
 
     fn compile_routes(
@@ -359,28 +269,11 @@ impl Compiler {
         listeners: Arc<[Arc<CompiledListener>]>,
         routes: Arc<[Arc<CompiledRoute>]>,
     ) -> Arc<Snapshot> {
-        let mut balancers = vec![None; self.slots as usize];
-        for (key, backend) in &mut self.backends {
-            for claim in &mut backend.claims {
-                let built = match &claim.built {
-                    Some((revision, built)) if *revision == backend.revision => Arc::clone(built),
-                    _ => Arc::new(CompiledBalancer {
-                        backend: Arc::clone(key),
-                        balancer: Balancer::new(&claim.spec, members(&backend.endpoints, &backend.live)),
-                        endpoints: Arc::clone(&backend.live),
-                    }),
-                };
-                claim.built = Some((backend.revision, Arc::clone(&built)));
-                if let Some(place) = balancers.get_mut(claim.slot.0 as usize) {
-                    *place = Some(built);
-                }
-            }
-        }
         let snapshot = Arc::new(Snapshot {
             generation: self.snapshot.generation + 1,
             listeners,
             routes,
-            balancers: balancers.into_boxed_slice(),
+            balancers: self.backends.balancers(),
         });
         self._retired = std::mem::replace(&mut self.snapshot, Arc::clone(&snapshot));
         snapshot
@@ -397,15 +290,4 @@ pub(crate) fn names_of(config: &Config) -> impl Iterator<Item = (&str, Port)> {
             EndpointSource::Names(names) => Some(names),
         })
         .flat_map(|names| names.iter().map(|named| (&*named.host, named.port)))
-}
-
-fn members(endpoints: &[Endpoint], live: &[Arc<LiveEndpoint>]) -> Vec<Member> {
-    endpoints
-        .iter()
-        .zip(live)
-        .map(|(endpoint, live)| Member {
-            endpoint: endpoint.clone(),
-            state: Arc::clone(&live.state),
-        })
-        .collect()
 }

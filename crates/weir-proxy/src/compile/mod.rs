@@ -3,6 +3,7 @@
 //! This folder owns the snapshot, what outlives it ([`live`]), and how one is made from the other with everything
 //! unchanged shared. It runs on the publisher's thread and knows neither sockets nor workers.
 
+mod backends;
 mod compiler;
 mod filters;
 mod live;
