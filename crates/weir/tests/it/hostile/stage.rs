@@ -574,12 +574,15 @@ pub(crate) fn all<T: Sync>(cases: &[T], check: impl Fn(&T) -> Result<(), String>
             });
         }
     });
-    let failures = lock(&failures);
+    report(&lock(&failures), cases.len());
+}
+
+/// Fails when there is a failure, and tells them all.
+pub(crate) fn report(failures: &[String], cases: usize) {
     assert!(
         failures.is_empty(),
-        "{} of {}:\n{}",
+        "{} of {cases}:\n{}",
         failures.len(),
-        cases.len(),
         failures.join("\n")
     );
 }
