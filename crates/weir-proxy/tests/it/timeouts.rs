@@ -3,25 +3,19 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Backend, Plan, Rig, read_request, respond};
+use crate::harness::{Backend, Plan, Response, Rig, read_request, respond};
 use weir_model::Timeouts;
 
 const SHORT: Duration = Duration::from_millis(150);
 
-/// Runs `act`, which must take as long as `expected` or up to 80 ms longer.
-fn takes<T>(expected: Duration, act: impl FnOnce() -> T) -> T {
+/// Runs `act`, which must take as long as `expected`; a busy machine may be late.
+fn takes<T>(expected: Duration, act: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let outcome = act();
     let elapsed = start.elapsed();
-    assert!(
-        elapsed >= expected.saturating_sub(Duration::from_millis(2)),
-        "{elapsed:?}, not {expected:?}"
-    );
-    assert!(
-        elapsed < expected + Duration::from_millis(80),
-        "{elapsed:?}, not {expected:?}"
-    );
-    outcome
+    let bounds = expected.saturating_sub(Duration::from_millis(2))..expected + Duration::from_secs(2);
+    assert!(bounds.contains(&elapsed), "{elapsed:?}, not {expected:?}");
+    (outcome, elapsed)
 }
 
 fn silent() -> Backend {
@@ -37,17 +31,18 @@ fn plan(backend: &Backend, timeouts: Timeouts) -> Plan {
     plan
 }
 
+fn short_requests() -> Timeouts {
+    Timeouts {
+        request: Some(SHORT),
+        ..Timeouts::default()
+    }
+}
+
 #[test]
 fn an_endpoint_that_does_not_answer_is_a_504() {
     let backend = silent();
     for (timeouts, reason) in [
-        (
-            Timeouts {
-                request: Some(SHORT),
-                ..Timeouts::default()
-            },
-            "request_timeout",
-        ),
+        (short_requests(), "request_timeout"),
         (
             Timeouts {
                 backend_request: Some(SHORT),
@@ -65,7 +60,7 @@ fn an_endpoint_that_does_not_answer_is_a_504() {
         ),
     ] {
         let rig = Rig::new(&plan(&backend, timeouts));
-        let response = takes(SHORT, || rig.get("/"));
+        let (response, _) = takes(SHORT, || rig.get("/"));
         assert_eq!((response.status, response.reason()), (504, reason));
     }
 }
@@ -73,34 +68,28 @@ fn an_endpoint_that_does_not_answer_is_a_504() {
 #[test]
 fn the_connection_goes_on_after_a_504_and_many_timeouts_are_exact() {
     let backend = silent();
-    let rig = Rig::new(&plan(
-        &backend,
-        Timeouts {
-            request: Some(SHORT),
-            ..Timeouts::default()
-        },
-    ));
+    let rig = Rig::new(&plan(&backend, short_requests()));
     let mut client = rig.client();
-    for _ in 0..4 {
-        assert_eq!(takes(SHORT, || client.get("/")).status, 504);
-    }
+    let late = |(response, took): (Response, Duration)| {
+        assert_eq!(response.status, 504);
+        took.saturating_sub(SHORT)
+    };
+    let mut lateness: Vec<Duration> = (0..4).map(|_| late(takes(SHORT, || client.get("/")))).collect();
     std::thread::scope(|scope| {
-        for _ in 0..30 {
-            scope.spawn(|| assert_eq!(takes(SHORT, || rig.get("/")).status, 504));
-        }
+        let others: Vec<_> = (0..30)
+            .map(|_| scope.spawn(|| late(takes(SHORT, || rig.get("/")))))
+            .collect();
+        lateness.extend(others.into_iter().map(|other| other.join().unwrap()));
     });
+    // Not all of them meet a moment in which the machine is busy.
+    let least = lateness.iter().min();
+    assert!(least < Some(&Duration::from_millis(20)), "{lateness:?}");
 }
 
 #[test]
 fn the_request_timeout_begins_when_the_request_has_been_received() {
     let backend = Backend::answering(|_| respond(200, "", b"ok"));
-    let rig = Rig::new(&plan(
-        &backend,
-        Timeouts {
-            request: Some(SHORT),
-            ..Timeouts::default()
-        },
-    ));
+    let rig = Rig::new(&plan(&backend, short_requests()));
     let mut client = rig.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
     for part in ["a", "b", "c", "d"] {
@@ -123,16 +112,10 @@ fn a_response_that_takes_too_long_is_cut() {
             std::thread::sleep(Duration::from_millis(10));
         }
     });
-    let rig = Rig::new(&plan(
-        &backend,
-        Timeouts {
-            request: Some(SHORT),
-            ..Timeouts::default()
-        },
-    ));
+    let rig = Rig::new(&plan(&backend, short_requests()));
     let mut client = rig.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    let outcome = takes(SHORT, || client.response_to("GET"));
+    let (outcome, _) = takes(SHORT, || client.response_to("GET"));
     assert!(outcome.is_err(), "{outcome:?}");
 }
 
