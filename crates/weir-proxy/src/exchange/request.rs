@@ -90,6 +90,19 @@ pub(super) fn find_client(exchange: &mut Exchange<'_>, rule: &ClientIp) {
     exchange.request.is_peer_trusted = is_trusted;
 }
 
+/// A request for a resource of `https` that came in the clear is not for this listener, unless a trusted proxy says
+/// that it came to it under TLS (RFC 9110 7.4).
+pub(super) fn check_scheme(exchange: &Exchange<'_>) -> Result<(), Failure> {
+    match exchange.scratch.head.form {
+        Target::Absolute { scheme, .. }
+            if scheme.len as usize == "https".len() && !exchange.request.is_peer_trusted =>
+        {
+            Err(Failure::answered(421, "scheme_misdirected"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Exchange<'_> {
     /// Whether the client speaks HTTP/1.0: no chunks, no interim responses.
     pub(super) fn is_http10(&self) -> bool {

@@ -33,6 +33,7 @@ pub(super) fn find<'v>(exchange: &mut Exchange<'_>, snapshot: &'v Snapshot) -> R
     };
     let listener = &snapshot.listeners[index];
     request::find_client(exchange, &listener.client_ip);
+    request::check_scheme(exchange)?;
     let scratch = &*exchange.scratch;
     let bytes = scratch.input.pinned();
     let hit = listener.router.find(&RequestParts {

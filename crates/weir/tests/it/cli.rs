@@ -1,6 +1,6 @@
 //! The command line itself: help, versions, exit codes, messages.
 
-use crate::harness::{Folder, weir};
+use crate::harness::{Folder, example_on, weir};
 
 /// The help of every command, as users see it. `WEIR_BLESS=1` rewrites it.
 #[test]
@@ -90,6 +90,17 @@ fn op11_without_a_configuration_it_says_how_to_get_one() {
              next: name one with -c, or write an example to start from: weir demo --write .\n"
         );
     }
+}
+
+#[test]
+fn op11_weir_yaml_of_the_folder_is_the_default() {
+    let folder = Folder::new();
+    folder.write("weir.yaml", &example_on(8080, &[9001, 9002, 9003, 9004]));
+    let checked = crate::harness::weir_in(folder.path(), &["check"]);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert!(checked.stdout.contains("weir.yaml: 0 errors"), "{checked:?}");
+    let explained = crate::harness::weir_in(folder.path(), &["explain", "http://www.example.com:8080/round"]);
+    assert_eq!(explained.code, Some(0), "{explained:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod demo;
 mod docs;
 mod echo;
 mod explain;
+mod filters;
 mod harness;
 mod hostile;
 mod load_balancing;

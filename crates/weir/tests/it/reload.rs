@@ -1,9 +1,12 @@
 //! Following changes: what is in force, what is said about it, and that no request is lost.
 
+use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Backends, Client, Gateway, Request, endpoints, example_on, free_port, gateway, gateway_and_service, load,
+    Backends, Client, Folder, Gateway, Process, Request, endpoints, example_on, free_port, gateway,
+    gateway_and_service, load,
 };
 
 fn route(path: &str) -> String {
@@ -157,6 +160,97 @@ fn without_watching_only_hup_reloads() {
     gateway.process.signal("HUP");
     gateway.process.stderr.wait_after(before, "generation 2 in force");
     assert_eq!(client.get("/b", &[]).status, 200);
+}
+
+#[test]
+fn ga06_the_swap_of_a_kubernetes_mount_is_followed_within_a_second() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let base = gateway_and_service(port, &backends.ports());
+    let folder = Folder::new();
+    // As the kubelet does it: a folder per version, `..data` points at the newest, the file points through it.
+    let version = |name: &str, text: &str| {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+        std::fs::write(folder.path().join(name).join("weir.yaml"), text).expect("written");
+        symlink(name, folder.path().join("..data_tmp")).expect("a link");
+        std::fs::rename(folder.path().join("..data_tmp"), folder.path().join("..data")).expect("swapped");
+    };
+    version("..one", &(base.clone() + &route("/a")));
+    symlink("..data/weir.yaml", folder.path().join("weir.yaml")).expect("a link");
+    let process = Process::start(&["run", "-c", folder.path().to_str().expect("UTF-8")]);
+    process.stderr.wait_after(0, "generation 1 in force");
+    let mut client = Client::connect(([127, 0, 0, 1], port).into());
+    assert_eq!(client.get("/a", &[]).status, 200);
+    let before = process.stderr.count();
+    let started = Instant::now();
+    version("..two", &(base + &route("/b")));
+    process.stderr.wait_after(before, "generation 2 in force");
+    let elapsed = started.elapsed();
+    assert_eq!(
+        (client.get("/a", &[]).status, client.get("/b", &[]).status),
+        (404, 200)
+    );
+    assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+}
+
+#[test]
+fn bad_objects_cost_what_depends_on_them_and_no_more() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let bad = "\
+---
+kind: [
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: wrong-type, namespace: default}
+spec: {parentRefs: 7, rules: nothing}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: dangling, namespace: default}
+spec:
+  parentRefs: [{name: eg}]
+  rules:
+    - matches: [{path: {value: /dangling}}]
+      backendRefs: [{name: nobody, port: 3000}]
+---
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: unknown}
+---
+just text
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {name: unresolved, namespace: default}
+spec: {endpoints: [{fqdn: {hostname: no-such-name.invalid, port: 80}}], colour: red}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: unresolved, namespace: default}
+spec:
+  parentRefs: [{name: eg}]
+  rules:
+    - matches: [{path: {value: /unresolved}}]
+      backendRefs: [{group: gateway.envoyproxy.io, kind: Backend, name: unresolved}]
+";
+    let config = gateway_and_service(port, &backends.ports()) + &route("/good") + bad;
+    let gateway = Gateway::start(port, &config);
+    let mut client = Client::connect(gateway.address);
+    for (path, status) in [
+        ("/good", 200),
+        ("/dangling", 500),
+        ("/unresolved", 503),
+        ("/elsewhere", 404),
+    ] {
+        assert_eq!(client.get(path, &[]).status, status, "{path}");
+    }
+    let log = gateway.process.stderr.text();
+    for part in ["nobody", "Widget", "\"parentRefs\"", "\"colour\"", "weir.yaml:"] {
+        assert!(log.contains(part), "{part} {log}");
+    }
+    gateway.process.stderr.wait_after(0, "no-such-name.invalid");
 }
 
 #[test]

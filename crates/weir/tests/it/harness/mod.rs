@@ -11,7 +11,7 @@ mod load;
 mod place;
 
 pub(crate) use backends::Backends;
-pub(crate) use client::{Client, head};
+pub(crate) use client::{Client, Response, head};
 pub(crate) use command::{weir, weir_in};
 pub(crate) use config::{balanced_routes, endpoints, example_on, gateway, gateway_and_service};
 pub(crate) use gateway::{Gateway, Process};

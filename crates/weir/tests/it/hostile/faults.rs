@@ -284,7 +284,7 @@ fn f1_kill_9_of_one_backend_under_load_loses_only_what_was_in_flight_there() {
 }
 
 #[test]
-fn f4_kill_9_in_the_middle_of_a_response_is_a_visible_cut() {
+fn f4_row27_kill_9_in_the_middle_of_a_response_is_a_visible_cut() {
     for (name, head) in [
         ("length", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"),
         (
@@ -315,7 +315,7 @@ fn f4_kill_9_in_the_middle_of_a_response_is_a_visible_cut() {
 }
 
 #[test]
-fn f10_a_client_that_has_said_all_still_gets_its_answer() {
+fn f10_row27_a_client_that_has_said_all_still_gets_its_answer() {
     let backend = Scripted::start(|request, line| {
         std::thread::sleep(Duration::from_millis(300));
         line.ok(&format!("{} {}", request.target(), request.body.len()))
@@ -377,7 +377,7 @@ fn time_to_cancel(request: &str, reads_body: bool, how: impl FnOnce(Raw)) -> Dur
 }
 
 #[test]
-fn f10_an_abort_reaches_the_backend_at_once() {
+fn f10_row27_an_abort_reaches_the_backend_at_once() {
     // 50 ms is the goal; a busy machine adds its own.
     let limit = Duration::from_millis(400);
     let upload = "POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nhello";
@@ -400,7 +400,7 @@ fn f10_an_abort_reaches_the_backend_at_once() {
 
 // As browsers do: FIN first, and a reset when something comes after all.
 #[test]
-fn f10_a_closed_client_frees_the_backend_with_its_first_bytes() {
+fn f10_row27_a_closed_client_frees_the_backend_with_its_first_bytes() {
     let stopped = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&stopped);
     let backend = Scripted::start(move |_, line| {
@@ -427,7 +427,7 @@ fn f10_a_closed_client_frees_the_backend_with_its_first_bytes() {
 }
 
 #[test]
-fn f4_aborts_of_all_kinds_leave_the_gateway_sound() {
+fn f4_row27_aborts_of_all_kinds_leave_the_gateway_sound() {
     let backend = Scripted::start(|request, line| {
         if request.connection % 3 == 1 {
             line.send("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhal");
@@ -550,7 +550,7 @@ fn f2_a_backend_that_stalls_costs_its_timeout() {
 
 // A client that has sent something behind its request and then breaks the connection.
 #[test]
-fn f10_an_abort_behind_a_pipelined_request_reaches_the_backend() {
+fn f10_row27_an_abort_behind_a_pipelined_request_reaches_the_backend() {
     let took = time_to_cancel(&(get("/wait") + &get("/second")), true, Raw::abort);
     assert!(took < Duration::from_millis(500), "{took:?}");
     let took = time_to_cancel(&get("/wait"), true, |mut client| {
@@ -563,13 +563,13 @@ fn f10_an_abort_behind_a_pipelined_request_reaches_the_backend() {
 
 // A client that breaks the connection in the middle of a response that stalls.
 #[test]
-fn f10_an_abort_in_a_stalled_response_reaches_the_backend() {
+fn f10_row27_an_abort_in_a_stalled_response_reaches_the_backend() {
     let took = time_to_cancel(&get("/body"), true, Raw::abort);
     assert!(took < Duration::from_millis(500), "{took:?}");
 }
 
 #[test]
-fn f10_an_early_refusal_of_an_upload_reaches_the_client() {
+fn f10_row8_an_early_refusal_of_an_upload_reaches_the_client() {
     // Like servers that refuse large bodies: an answer, and a close that becomes a reset because nothing was read.
     let backend = Scripted::start_early(|_, line| {
         line.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");

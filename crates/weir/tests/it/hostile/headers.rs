@@ -12,7 +12,7 @@ fn received(backend: &Scripted, gateway: &Site, target: &str, lines: &str) -> Re
 }
 
 #[test]
-fn d2_connection_fields_end_at_this_hop() {
+fn d2_row22_connection_fields_end_at_this_hop() {
     let backend = Scripted::polite();
     let gateway = site(&[backend.port()]);
     let found = received(
@@ -41,7 +41,7 @@ fn d2_connection_fields_end_at_this_hop() {
 }
 
 #[test]
-fn d2_a_client_cannot_nominate_away_what_others_rely_on() {
+fn d2_row22_a_client_cannot_nominate_away_what_others_rely_on() {
     let policy = "\
 ---
 apiVersion: gateway.networking.k8s.io/v1
@@ -132,7 +132,7 @@ spec:
 }
 
 #[test]
-fn d1_nobody_is_who_a_client_says_it_is() {
+fn d1_row21_row23_nobody_is_who_a_client_says_it_is() {
     let backend = Scripted::polite();
     let gateway = site(&[backend.port()]);
     let forged = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Port: 666\r\nForwarded: for=6.6.6.6\r\n\
@@ -174,7 +174,7 @@ fn d1_nobody_is_who_a_client_says_it_is() {
 }
 
 #[test]
-fn d1_trust_has_the_depth_that_is_configured() {
+fn d1_row21_trust_has_the_depth_that_is_configured() {
     // Rule; list that the client sends; whose request it is.
     for (rule, cases) in [
         (
@@ -252,7 +252,7 @@ spec:
 }
 
 #[test]
-fn d6_nothing_that_a_client_sends_splits_what_weir_writes() {
+fn d6_row25_nothing_that_a_client_sends_splits_what_weir_writes() {
     let redirect = "\
 ---
 apiVersion: gateway.networking.k8s.io/v1
@@ -332,7 +332,7 @@ spec:
 }
 
 #[test]
-fn d6_the_log_has_one_line_per_request_whatever_clients_send() {
+fn d6_row25_the_log_has_one_line_per_request_whatever_clients_send() {
     let backend = Scripted::polite();
     let gateway = site_with(&[backend.port()], "", &["--access-log", "stdout"]);
     let odd = [

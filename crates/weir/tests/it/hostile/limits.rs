@@ -50,7 +50,7 @@ fn extension_of(bytes: usize) -> String {
 }
 
 #[test]
-fn a12_limits_of_requests_are_exact() {
+fn a12_row19_limits_of_requests_are_exact() {
     let backend = Scripted::polite();
     let gateway = site(&[backend.port()]);
     let kib = 1024;
@@ -101,7 +101,7 @@ fn a12_limits_of_requests_are_exact() {
 }
 
 #[test]
-fn a12_limits_of_responses_are_exact() {
+fn a12_row19_limits_of_responses_are_exact() {
     let kib = 1024;
     let response = |kind: &str, size: usize| {
         let start = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n".to_owned();

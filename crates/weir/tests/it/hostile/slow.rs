@@ -63,7 +63,7 @@ fn held_at(sent: &AtomicU64, limit: Duration) -> u64 {
 }
 
 #[test]
-fn e1_slow_heads_end_after_ten_seconds_and_disturb_nobody() {
+fn e1_row18_slow_heads_end_after_ten_seconds_and_disturb_nobody() {
     let backend = Scripted::polite();
     let gateway = site(&[backend.port()]);
     let address = gateway.address;
@@ -119,7 +119,7 @@ fn e1_slow_heads_end_after_ten_seconds_and_disturb_nobody() {
 }
 
 #[test]
-fn e1_slow_bodies_end_after_their_grace() {
+fn e1_row18_slow_bodies_end_after_their_grace() {
     let backend = Scripted::polite();
     let gateway = site(&[backend.port()]);
     let address = gateway.address;
@@ -170,7 +170,7 @@ fn e1_slow_bodies_end_after_their_grace() {
 }
 
 #[test]
-fn e2_slow_readers_hold_little_memory_and_push_back() {
+fn e2_row28_slow_readers_hold_little_memory_and_push_back() {
     const CLIENTS: usize = 40;
     static SENT: AtomicU64 = AtomicU64::new(0);
     let backend = Scripted::start(|request, line| {
@@ -219,7 +219,7 @@ fn e2_slow_readers_hold_little_memory_and_push_back() {
 }
 
 #[test]
-fn e2_uploads_are_held_back_by_a_backend_that_does_not_read() {
+fn e2_row28_uploads_are_held_back_by_a_backend_that_does_not_read() {
     let backend = Scripted::start_early(|_, line| {
         std::thread::sleep(Duration::from_secs(4));
         line.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
@@ -241,7 +241,7 @@ fn e2_uploads_are_held_back_by_a_backend_that_does_not_read() {
 }
 
 #[test]
-fn e1_requests_in_single_bytes_are_served() {
+fn e1_row18_requests_in_single_bytes_are_served() {
     let backend = Scripted::polite();
     let gateway = site(&[backend.port()]);
     let mut client = Raw::connect(gateway.address);

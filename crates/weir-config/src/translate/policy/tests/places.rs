@@ -187,6 +187,240 @@ fn lb19_a_selector_finds_routes_by_label() {
     );
 }
 
+/// Another namespace with a route of its own on the same Gateway, which lets it attach.
+const FAR: &str = "
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: far, labels: {trusted: 'yes'}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: far, namespace: far}
+spec:
+  gatewayClassName: eg
+  listeners: [{name: web, port: 9090, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop, namespace: far, labels: {team: a}}
+spec:
+  parentRefs: [{name: far}]
+  rules: [{backendRefs: [{name: app, port: 80}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: app, namespace: far}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: app-1, namespace: far, labels: {kubernetes.io/service-name: app}}
+addressType: IPv4
+ports: [{port: 9001}]
+endpoints: [{addresses: [127.0.0.1]}]
+";
+
+/// Lets policies of the default namespace have the routes of `far`.
+const GRANT: &str = "
+---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: policies, namespace: far}
+spec:
+  from: [{group: gateway.envoyproxy.io, kind: BackendTrafficPolicy, namespace: default}]
+  to: [{group: gateway.networking.k8s.io, kind: HTTPRoute}]
+";
+
+/// A policy with this list of target selectors.
+fn selecting(selectors: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\nmetadata: {{name: p}}\nspec:\n  \
+         targetSelectors: [{selectors}]\n  loadBalancer: {{type: Random}}\n"
+    )
+}
+
+/// Whether the policy has the route of its own namespace, and the one of the other.
+fn selected(further: &str, selectors: &str) -> (bool, bool) {
+    let translation = world(&[FAR.to_owned(), further.to_owned(), selecting(selectors)]);
+    let effects = effects(&translation);
+    (
+        effects.contains(&"8080/0=Random".to_owned()),
+        effects.contains(&"9090/0=Random".to_owned()),
+    )
+}
+
+#[test]
+fn lb19_a_selector_finds_by_labels_and_expressions() {
+    for (expression, expected) in [
+        ("matchLabels: {team: a}", true),
+        ("matchLabels: {team: a, tier: web}", false),
+        (
+            "matchExpressions: [{key: team, operator: In, values: [a, b]}]",
+            true,
+        ),
+        (
+            "matchExpressions: [{key: team, operator: In, values: [b]}]",
+            false,
+        ),
+        (
+            "matchExpressions: [{key: team, operator: NotIn, values: [a]}]",
+            false,
+        ),
+        (
+            "matchExpressions: [{key: tier, operator: NotIn, values: [a]}]",
+            true,
+        ),
+        ("matchExpressions: [{key: team, operator: Exists}]", true),
+        ("matchExpressions: [{key: tier, operator: Exists}]", false),
+        ("matchExpressions: [{key: team, operator: DoesNotExist}]", false),
+        ("matchExpressions: [{key: tier, operator: DoesNotExist}]", true),
+        (
+            "matchLabels: {team: a}, matchExpressions: [{key: tier, operator: Exists}]",
+            false,
+        ),
+        // Nothing asked: all of the kind.
+        ("namespaces: {from: Same}", true),
+    ] {
+        let found = selected("", &format!("{{kind: HTTPRoute, {expression}}}"));
+        assert_eq!(found, (expected, false), "{expression}");
+    }
+    // Any of several selectors is enough.
+    let several = "{kind: HTTPRoute, matchLabels: {team: b}}, {kind: HTTPRoute, matchLabels: {team: a}}";
+    assert_eq!(selected("", several), (true, false));
+}
+
+#[test]
+fn lb19_another_namespace_is_reached_by_selector_and_grant_only() {
+    for (namespaces, with_grant) in [
+        ("from: All", true),
+        ("from: Selector, selector: {matchLabels: {trusted: 'yes'}}", true),
+        ("from: Selector, selector: {matchLabels: {trusted: 'no'}}", false),
+        ("from: Same", false),
+    ] {
+        let selector = format!("{{kind: HTTPRoute, namespaces: {{{namespaces}}}}}");
+        assert_eq!(selected("", &selector).1, false, "no grant: {namespaces}");
+        assert_eq!(selected(GRANT, &selector).1, with_grant, "{namespaces}");
+    }
+    let all = "{kind: HTTPRoute, namespaces: {from: All}}";
+    for (what, with) in [
+        ("kind: BackendTrafficPolicy", "kind: TrafficPolicy"),
+        ("namespace: default}", "namespace: other}"),
+        ("kind: HTTPRoute}", "kind: Gateway}"),
+        ("kind: HTTPRoute}", "kind: HTTPRoute, name: other}"),
+    ] {
+        assert!(GRANT.contains(what), "{what}");
+        assert_eq!(selected(&GRANT.replace(what, with), all).1, false, "{with}");
+    }
+    let named = GRANT.replace("kind: HTTPRoute}", "kind: HTTPRoute, name: shop}");
+    assert_eq!(selected(&named, all).1, true);
+    // A targetRef names objects of its own namespace, whatever is granted.
+    let own = balanced("p", "kind: HTTPRoute, name: shop", "Random")
+        .replace("{name: p}", "{name: p, namespace: far}");
+    let effects = effects(&world(&[FAR.to_owned(), GRANT.to_owned(), own]));
+    assert!(effects.contains(&"9090/0=Random".to_owned()), "{effects:?}");
+    assert!(!effects.contains(&"8080/0=Random".to_owned()), "{effects:?}");
+}
+
+#[test]
+fn lb19_kinds_that_are_not_served_are_named() {
+    for kind in ["GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "ListenerSet"] {
+        let object = format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: other}}\nspec: {{}}\n"
+        );
+        let translation = world(&[
+            object,
+            balanced("p", &format!("kind: {kind}, name: other"), "Random"),
+        ]);
+        let codes: Vec<_> = translation.problems.iter().map(|problem| problem.code).collect();
+        assert!(codes.contains(&"W0313"), "{kind} {codes:?}");
+        assert!(
+            effects(&translation)
+                .iter()
+                .all(|effect| effect.ends_with("=LeastRequest")),
+            "{kind}"
+        );
+        assert!(conditions(&translation, "p").is_empty(), "{kind}");
+    }
+}
+
+#[test]
+fn lb19_the_deprecated_target_ref_works_and_is_told_of() {
+    let policy = balanced("p", "kind: HTTPRoute, name: shop", "Random");
+    let policy = policy
+        .replace("targetRefs: [{", "targetRef: {")
+        .replace("}]\n", "}\n");
+    let translation = world(&[policy]);
+    assert!(
+        effects(&translation)
+            .iter()
+            .all(|effect| effect.ends_with("=Random"))
+    );
+    let expected = ["eg Accepted=true Accepted", "eg Warning=true DeprecatedField"];
+    assert_eq!(conditions(&translation, "p"), expected);
+    assert_eq!(
+        messages(&translation, "p")[1],
+        "spec.targetRef is deprecated, use spec.targetRefs instead"
+    );
+}
+
+/// The messages of a policy's conditions.
+fn messages(translation: &Translation, name: &str) -> Vec<String> {
+    let statuses = translation
+        .statuses
+        .iter()
+        .filter(|status| *status.object.name == *name);
+    let mut found = Vec::new();
+    for status in statuses {
+        if let StatusBody::Policy(ancestors) = &status.body {
+            let conditions = ancestors.iter().flat_map(|ancestor| ancestor.conditions.iter());
+            found.extend(conditions.map(|condition| condition.message.to_string()));
+        }
+    }
+    found
+}
+
+#[test]
+fn lb23_an_ancestor_is_the_gateway_with_the_section_that_the_route_names() {
+    let sectioned = WORLD.replace(
+        "parentRefs: [{name: eg}]",
+        "parentRefs: [{name: eg, sectionName: alt}]",
+    );
+    let text = sectioned + &balanced("p", "kind: HTTPRoute, name: shop", "Random");
+    let set = ResourceSet::from_texts([("test.yaml", text.as_str())]);
+    let translation = translate(&set, &Options::files());
+    assert_eq!(conditions(&translation, "p"), ["eg/alt Accepted=true Accepted"]);
+    assert_eq!(messages(&translation, "p"), ["Policy has been accepted."]);
+}
+
+#[test]
+fn lb23_no_more_than_sixteen_ancestors_are_listed() {
+    let mut text = WORLD.to_owned();
+    let mut parents = String::new();
+    for number in 0..17 {
+        text.push_str(&format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: g{number:02}}}\nspec:\n  \
+             gatewayClassName: eg\n  listeners: [{{name: web, port: {}, protocol: HTTP}}]\n",
+            7000 + number
+        ));
+        parents.push_str(&format!("{{name: g{number:02}}}, "));
+    }
+    for (count, is_cut) in [(16, false), (17, true)] {
+        let parents = parents.split_inclusive(", ").take(count).collect::<String>();
+        let text = text.replace("parentRefs: [{name: eg}]", &format!("parentRefs: [{parents}]"))
+            + &balanced("p", "kind: HTTPRoute, name: shop", "Random");
+        let set = ResourceSet::from_texts([("test.yaml", text.as_str())]);
+        let conditions = conditions(&translate(&set, &Options::files()), "p");
+        let accepted = conditions
+            .iter()
+            .filter(|line| line.ends_with("Accepted=true Accepted"))
+            .count();
+        assert_eq!(accepted, 16, "{conditions:?}");
+        let last = conditions.last().expect("some").as_str();
+        assert_eq!(last == "g15 Aggregated=true Aggregated", is_cut, "{last}");
+    }
+}
+
 #[test]
 fn lb20_the_nearest_policy_applies_and_the_others_say_so() {
     let mut policies = vec![
@@ -338,6 +572,44 @@ fn lb21_a_route_policy_is_merged_over_the_nearest_parent() {
             conditions(&translation, "gateway"),
             ["eg Accepted=true Accepted", "eg Merged=true Merged"]
         );
+        assert_eq!(
+            messages(&translation, "route")[1],
+            "Merged with policy default/gateway"
+        );
+        assert_eq!(
+            messages(&translation, "gateway")[1],
+            "This policy is being merged by other backendTrafficPolicies for these routes: [default/shop]"
+        );
+    }
+}
+
+#[test]
+fn lb21_a_merge_is_over_the_nearest_parent_of_each_listener() {
+    let policies = [
+        balanced("gateway", "kind: Gateway, name: eg", "Random"),
+        balanced(
+            "listener",
+            "kind: Gateway, name: eg, sectionName: alt",
+            "RoundRobin",
+        ),
+        policy(
+            "route",
+            "kind: HTTPRoute, name: shop",
+            "mergeType: StrategicMerge\n  timeout: {http: {requestTimeout: 3s}}",
+        ),
+    ];
+    let translation = world(&policies);
+    let expected = [
+        "8080/0=Random",
+        "8080/1=Random",
+        "8081/0=RoundRobin",
+        "8081/1=RoundRobin",
+    ];
+    assert_eq!(effects(&translation), expected);
+    for route in &translation.config.routes {
+        for rule in &route.rules {
+            assert_eq!(rule.timeouts.request.map(|bound| bound.as_secs()), Some(3));
+        }
     }
 }
 

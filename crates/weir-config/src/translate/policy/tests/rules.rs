@@ -78,6 +78,34 @@ fn lb18_each_rule_of_the_crd_is_checked_by_itself() {
         &["E0308 1:63 zoneAware takes preferLocal or weightedZones, not both"],
     );
     check(
+        "{type: BackendUtilization, zoneAware: {preferLocal: {}}}",
+        &["E0308 1:54 zoneAware.preferLocal is not supported for ConsistentHash and BackendUtilization"],
+    );
+    check(
+        "{type: ConsistentHash, consistentHash: {type: SourceIP}, zoneAware: {weightedZones: [{zone: a, weight: 1}]}}",
+        &["W0309 1:72 loadBalancer.zoneAware is not supported yet"],
+    );
+    for (block, place) in [
+        (
+            "slowStart: {window: 10s}",
+            "slowStart is supported for RoundRobin, LeastRequest and BackendUtilization only",
+        ),
+        ("zoneAware: {}", "zoneAware is not supported for DynamicModule"),
+        (
+            "endpointOverride: {extractFrom: [{header: a}]}",
+            "endpointOverride is not supported for DynamicModule",
+        ),
+    ] {
+        check(
+            &format!("{{type: DynamicModule, dynamicModule: {{}}, {block}}}"),
+            &[&format!("E0308 1:56 {place}")],
+        );
+    }
+    check(
+        "{type: LeastRequest, dynamicModule: {}}",
+        &["E0305 1:36 the field \"dynamicModule\" goes with load balancer type DynamicModule only"],
+    );
+    check(
         "{type: RoundRobin, zoneAware: {preferLocal: {}}}",
         &["W0309 1:34 loadBalancer.zoneAware is not supported yet"],
     );
@@ -133,6 +161,29 @@ fn lb18_a_hash_type_has_its_own_field_and_no_other() {
         &hash("{type: Cookie}"),
         &["E0305 1:61 consistent hash type Cookie needs the field \"cookie\""],
     );
+    for (name, field, value) in [
+        ("Headers", "headers", "[{name: a}]"),
+        ("QueryParams", "queryParams", "[{name: a}]"),
+        ("Cookie", "cookie", "{name: a}"),
+    ] {
+        check(
+            &hash(&format!("{{type: {name}}}")),
+            &[&format!(
+                "E0305 1:61 consistent hash type {name} needs the field \"{field}\""
+            )],
+        );
+        check(
+            &hash(&format!("{{type: SourceIP, {field}: {value}}}")),
+            &[&format!(
+                "E0305 1:71 the field \"{field}\" goes with consistent hash type {name} only"
+            )],
+        );
+    }
+    check(
+        &hash("{type: QueryParams, queryParams: []}"),
+        &["E0303 1:87 \"queryParams\" is empty"],
+    );
+    check(&hash("{}"), &["E0102 1:54 consistentHash has no \"type\""]);
     check(
         &hash("{type: Headers, headers: []}"),
         &["E0303 1:79 \"headers\" is empty"],

@@ -94,7 +94,7 @@ fn rl05_row4_every_split_of_an_odd_chunk_is_refused() {
 }
 
 #[test]
-fn rl05_row4_good_chunks_arrive_without_extensions() {
+fn rl05_row4_row13_good_chunks_arrive_without_extensions() {
     let backend = Scripted::polite();
     let gateway = site(&[backend.port()]);
     for (index, body) in [

@@ -1,7 +1,7 @@
 //! Request lines, hosts and field lines (rows 5 to 7; RFC 9112 2, 3 and 5).
 
 use super::message::{case, check, line};
-use crate::hostile::stage::{HIDDEN, Scripted, once, site, statuses};
+use crate::hostile::stage::{HIDDEN, Scripted, Site, once, site, site_with, statuses};
 
 #[test]
 fn rl05_row5_odd_lines() {
@@ -232,6 +232,32 @@ fn rl05_row6_row7_unusual_but_sound_requests_are_served() {
             "{request:?}"
         );
     }
+}
+
+// RFC 9110 7.4: a resource of https is not asked for in the clear, unless by a proxy that is trusted to have checked.
+#[test]
+fn rl05_row7_an_https_target_in_the_clear_is_misdirected() {
+    let backend = Scripted::polite();
+    let ask = |gateway: &Site, target: &str| {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n");
+        statuses(&once(gateway.address, request).0)
+    };
+    let gateway = site(&[backend.port()]);
+    assert_eq!(ask(&gateway, "https://www.example.com/a"), [421]);
+    assert_eq!(ask(&gateway, "HTTPS://www.example.com/b"), [421]);
+    assert_eq!(ask(&gateway, "http://www.example.com/c"), [200]);
+    assert_eq!(backend.targets(), ["/c"]);
+    let trusting = "\
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: ClientTrafficPolicy
+metadata: {name: client, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: eg}]
+  clientIPDetection: {xForwardedFor: {trustedCIDRs: [127.0.0.0/8]}}
+";
+    let gateway = site_with(&[backend.port()], trusting, &[]);
+    assert_eq!(ask(&gateway, "https://www.example.com/d"), [200]);
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn rl05_row12_pipelined_requests_never_get_what_the_backend_sends_too_much() {
 }
 
 #[test]
-fn rl05_bodies_that_break_off_are_visibly_cut() {
+fn rl05_row27_bodies_that_break_off_are_visibly_cut() {
     let length = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
     let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
     let open = "HTTP/1.1 200 OK\r\n\r\nhello";
@@ -227,7 +227,7 @@ fn rl05_bodies_that_break_off_are_visibly_cut() {
 }
 
 #[test]
-fn rl05_a_cut_shows_even_where_only_the_end_of_the_connection_ends_a_body() {
+fn rl05_row27_a_cut_shows_even_where_only_the_end_of_the_connection_ends_a_body() {
     // To HTTP/1.0 chunks go out without framing: a clean end of the connection would say that the body is whole.
     let backend = Scripted::start(|request, line| {
         line.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");

@@ -7,7 +7,7 @@ use crate::hostile::stage::{
 };
 
 #[test]
-fn rl05_responses_with_ambiguous_ends_are_never_relayed() {
+fn rl05_row1_row2_responses_with_ambiguous_ends_are_never_relayed() {
     let mut cases = Vec::new();
     for lines in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
@@ -45,7 +45,7 @@ fn rl05_responses_with_ambiguous_ends_are_never_relayed() {
 }
 
 #[test]
-fn rl05_response_heads_that_are_none() {
+fn rl05_row5_response_heads_that_are_none() {
     let mut cases = Vec::new();
     for line in [
         "HTTP/1.1 2000 OK",
@@ -217,7 +217,7 @@ fn rl05_row11_interim_responses() {
 }
 
 #[test]
-fn rl05_a_head_without_end_is_bounded() {
+fn rl05_row19_a_head_without_end_is_bounded() {
     let backend = Scripted::start(|request, line| {
         if request.target() == "/after" {
             return line.ok("/after");
@@ -237,7 +237,7 @@ fn rl05_a_head_without_end_is_bounded() {
 }
 
 #[test]
-fn rl05_d6_nothing_of_a_backend_splits_a_response() {
+fn rl05_row25_nothing_of_a_backend_splits_a_response() {
     let backend = Scripted::start(|_, line| {
         line.send(
             "HTTP/1.1 200 Fine \u{e9}\r\nX-High: \u{e9}\r\nX-Tab: a\tb\r\nX-Empty:\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\
