@@ -299,7 +299,7 @@ fn lb19_another_namespace_is_reached_by_selector_and_grant_only() {
         ("from: Same", false),
     ] {
         let selector = format!("{{kind: HTTPRoute, namespaces: {{{namespaces}}}}}");
-        assert_eq!(selected("", &selector).1, false, "no grant: {namespaces}");
+        assert!(!selected("", &selector).1, "no grant: {namespaces}");
         assert_eq!(selected(GRANT, &selector).1, with_grant, "{namespaces}");
     }
     let all = "{kind: HTTPRoute, namespaces: {from: All}}";
@@ -310,10 +310,10 @@ fn lb19_another_namespace_is_reached_by_selector_and_grant_only() {
         ("kind: HTTPRoute}", "kind: HTTPRoute, name: other}"),
     ] {
         assert!(GRANT.contains(what), "{what}");
-        assert_eq!(selected(&GRANT.replace(what, with), all).1, false, "{with}");
+        assert!(!selected(&GRANT.replace(what, with), all).1, "{with}");
     }
     let named = GRANT.replace("kind: HTTPRoute}", "kind: HTTPRoute, name: shop}");
-    assert_eq!(selected(&named, all).1, true);
+    assert!(selected(&named, all).1);
     // A targetRef names objects of its own namespace, whatever is granted.
     let own = balanced("p", "kind: HTTPRoute, name: shop", "Random")
         .replace("{name: p}", "{name: p, namespace: far}");
