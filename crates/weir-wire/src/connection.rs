@@ -122,6 +122,13 @@ impl Connection {
         self.has_other && is_unknown(field.known) && is_listed(field.name.of(bytes), fields, bytes)
     }
 
+    /// Could [`Self::nominates`] be true of any field?
+    #[inline]
+    #[must_use]
+    pub fn nominates_unknown(&self) -> bool {
+        self.has_other
+    }
+
     fn read(fields: &Fields, bytes: &[u8]) -> Result<Self, TooManyNominations> {
         let mut connection = Self::ABSENT;
         let mut count = 0;

@@ -21,9 +21,21 @@ pub struct Fields {
     list: Vec<Field>,
     present: KnownSet,
     repeated: KnownSet,
+    has_uncanonical: bool,
 }
 
+/// Room that a head's list of fields begins with; most heads fit.
+pub(crate) const FIELDS_USUAL: usize = 16;
+
 impl Fields {
+    /// No fields, with room for the usual number.
+    pub(crate) fn roomy() -> Self {
+        Self {
+            list: Vec::with_capacity(FIELDS_USUAL),
+            ..Self::default()
+        }
+    }
+
     /// All fields, in order.
     #[inline]
     pub fn iter(&self) -> std::slice::Iter<'_, Field> {
@@ -49,6 +61,13 @@ impl Fields {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Are all lines written as weir writes them ([`Field::is_canonical`])? Then they are one piece.
+    #[inline]
+    #[must_use]
+    pub fn are_canonical(&self) -> bool {
+        !self.has_uncanonical
     }
 
     /// The known names that occur.
@@ -115,6 +134,7 @@ impl Fields {
         self.list.clear();
         self.present = KnownSet::EMPTY;
         self.repeated = KnownSet::EMPTY;
+        self.has_uncanonical = false;
     }
 
     #[inline]
@@ -124,6 +144,7 @@ impl Fields {
             self.repeated = self.repeated.union(set);
         }
         self.present = self.present.union(set);
+        self.has_uncanonical |= !field.is_canonical;
         self.list.push(field);
     }
 }

@@ -102,13 +102,15 @@ pub fn response_body(head: &ResponseHead, bytes: &[u8], method: &Method) -> Resu
 /// A `Content-Length` value (RFC 9110 8.6): digits alone, at most 19, no zero in front. The grammar allows zeros
 /// in front; some implementations read them as octal, so they are refused.
 pub fn content_length(value: &[u8]) -> Result<u64, FramingError> {
-    let is_plain = matches!(value, [b'0'] | [b'1'..=b'9', ..]) && value.len() <= 19;
-    if !is_plain || !value.iter().all(u8::is_ascii_digit) {
+    if !matches!(value, [b'0'] | [b'1'..=b'9', ..]) || value.len() > 19 {
         return Err(FramingError::LengthInvalid);
     }
-    Ok(value
-        .iter()
-        .fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
+    value.iter().try_fold(0, |length, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| length * 10 + u64::from(digit - b'0'))
+            .ok_or(FramingError::LengthInvalid)
+    })
 }
 
 #[inline]

@@ -1,5 +1,7 @@
 //! Field names that weir looks for, recognised once while a head is parsed.
 
+use crate::token::token_without_underscore;
+
 /// A field name as far as weir cares. Names compare without regard to case (RFC 9110 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -104,16 +106,37 @@ impl Known {
     #[inline]
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
+        let known = Self::looked_for(name);
+        if known == Self::Other && memchr::memchr(b'_', name).is_some() {
+            Self::Underscore
+        } else {
+            known
+        }
+    }
+
+    /// The same for bytes that may be no token: then `None`.
+    #[inline]
+    pub(crate) fn of_token(name: &[u8]) -> Option<Self> {
+        match Self::looked_for(name) {
+            Self::Other => token_without_underscore(name).map(|has_none| match has_none {
+                true => Self::Other,
+                false => Self::Underscore,
+            }),
+            // A known name is a token.
+            known => Some(known),
+        }
+    }
+
+    /// The name, if it is one that weir looks for; `Other` also for what is no token.
+    #[inline]
+    fn looked_for(name: &[u8]) -> Self {
         let [first, ..] = *name else {
             return Self::Other;
         };
         let fourth_last = name.len().checked_sub(4).map_or(first, |index| name[index]);
         let candidate = SLOTS[slot(name.len(), first, fourth_last)];
-        if candidate != Self::Other && is_same(name, candidate.name().as_bytes()) {
-            return candidate;
-        }
-        if memchr::memchr(b'_', name).is_some() {
-            Self::Underscore
+        if is_same(name, candidate.name().as_bytes()) {
+            candidate
         } else {
             Self::Other
         }
@@ -239,7 +262,7 @@ const ALL: [Known; COUNT - 2] = [
     Known::XRequestId,
 ];
 
-const NAMES: [&str; COUNT] = [
+static NAMES: [&str; COUNT] = [
     "",
     "",
     "accept",

@@ -4,7 +4,7 @@
 #[inline]
 #[must_use]
 pub const fn is_token_byte(byte: u8) -> bool {
-    TOKEN[byte as usize]
+    CLASSES[byte as usize] & IN_TOKEN != 0
 }
 
 /// Is `bytes` a token: one or more token bytes?
@@ -12,6 +12,15 @@ pub const fn is_token_byte(byte: u8) -> bool {
 #[must_use]
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
+}
+
+/// The same with a word on `_`, in one pass: whether the token has none of it; `None` when `bytes` is no token.
+#[inline]
+pub(crate) fn token_without_underscore(bytes: &[u8]) -> Option<bool> {
+    let common = bytes
+        .iter()
+        .fold(!0, |common, &byte| common & CLASSES[usize::from(byte)]);
+    (common & IN_TOKEN != 0 && !bytes.is_empty()).then_some(common & NO_UNDERSCORE != 0)
 }
 
 /// May `byte` stand in a field value (RFC 9110 5.5): visible, space, tab or obs-text?
@@ -43,12 +52,17 @@ pub fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
         .filter(|member| !member.is_empty())
 }
 
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
+/// The byte may stand in a token.
+const IN_TOKEN: u8 = 1;
+/// The byte is not `_`.
+const NO_UNDERSCORE: u8 = 2;
+
+static CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let value = byte as u8;
-        table[byte] = value.is_ascii_alphanumeric()
+        let is_token = value.is_ascii_alphanumeric()
             || matches!(
                 value,
                 b'!' | b'#'
@@ -66,6 +80,7 @@ const TOKEN: [bool; 256] = {
                     | b'|'
                     | b'~'
             );
+        table[byte] = if is_token { IN_TOKEN } else { 0 } | if value == b'_' { 0 } else { NO_UNDERSCORE };
         byte += 1;
     }
     table
@@ -93,5 +108,15 @@ mod tests {
             );
         }
         assert!(!is_token(b""));
+        for (bytes, expected) in [
+            ("", None),
+            ("a:", None),
+            ("_ ", None),
+            ("a-b", Some(true)),
+            ("_", Some(false)),
+            ("a_b", Some(false)),
+        ] {
+            assert_eq!(token_without_underscore(bytes.as_bytes()), expected, "{bytes}");
+        }
     }
 }

@@ -221,15 +221,22 @@ fn write_head(
     if head.status == 204 {
         dropped = dropped.union(Known::ContentLength.set());
     }
-    let mut index = 0;
     encode::status_line(out, head.status);
-    encode::fields(out, bytes, &head.fields, |field| {
-        index += 1;
-        let is_dropped = dropped.contains(field.known)
-            || edits.is_dropped(index - 1)
-            || outline.connection.nominates(field, &head.fields, bytes);
-        !is_dropped
-    });
+    let keeps_all = edits.keep_all()
+        && !head.fields.present().intersects(dropped)
+        && !outline.connection.nominates_unknown();
+    if keeps_all {
+        encode::all_fields(out, bytes, &head.fields);
+    } else {
+        let mut index = 0;
+        encode::fields(out, bytes, &head.fields, |field| {
+            index += 1;
+            let is_dropped = dropped.contains(field.known)
+                || edits.is_dropped(index - 1)
+                || outline.connection.nominates(field, &head.fields, bytes);
+            !is_dropped
+        });
+    }
     for (name, value) in edits.added() {
         encode::field_checked(out, name, value)?;
     }

@@ -32,6 +32,11 @@ impl Edits {
         self.text.clear();
     }
 
+    /// Whether no field is left out.
+    pub(crate) fn keep_all(&self) -> bool {
+        self.dropped == 0
+    }
+
     /// Whether the field at `index` is left out.
     pub(crate) fn is_dropped(&self, index: usize) -> bool {
         self.dropped >> index & 1 == 1

@@ -115,6 +115,20 @@ pub fn field_line(out: &mut Vec<u8>, bytes: &[u8], parsed: &Field) {
     field(out, parsed.name.of(bytes), parsed.value.of(bytes));
 }
 
+/// All parsed fields, in order.
+#[inline]
+pub fn all_fields(out: &mut Vec<u8>, bytes: &[u8], parsed: &Fields) {
+    let list = parsed.as_slice();
+    if let (Some(first), Some(last)) = (list.first(), list.last())
+        && parsed.are_canonical()
+    {
+        let run = first.name.start as usize..line_end(last);
+        out.extend_from_slice(bytes.get(run).unwrap_or_default());
+    } else {
+        fields(out, bytes, parsed, |_| true);
+    }
+}
+
 /// The parsed fields that `keep` wants, in order. Neighbours that are written as weir writes them are copied in
 /// one piece.
 #[inline]

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::token::{is_token, is_token_byte, is_value_byte};
+use crate::token::{is_token_byte, is_value_byte};
 use crate::{Field, Fields, HeadError, Known, Span, Version};
 
 /// The parts of a request line; `end` is behind its CR LF.
@@ -45,8 +45,9 @@ pub(super) fn request_line(bytes: &[u8], start: usize) -> Result<Option<RequestL
     let version_end = target.end + " HTTP/1.1\r\n".len();
     let version = match bytes.get(target.end..version_end) {
         None => return Ok(None),
-        Some(b" HTTP/1.1\r\n") if !target.is_empty() => Version::Http11,
-        Some(b" HTTP/1.0\r\n") if !target.is_empty() => Version::Http10,
+        // Compared, not matched: a pattern is tested byte by byte.
+        Some(rest) if rest == b" HTTP/1.1\r\n" && !target.is_empty() => Version::Http11,
+        Some(rest) if rest == b" HTTP/1.0\r\n" && !target.is_empty() => Version::Http10,
         Some([b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', ..]) => {
             return Err(HeadError::LineEnding);
         }
@@ -64,6 +65,15 @@ pub(super) fn request_line(bytes: &[u8], start: usize) -> Result<Option<RequestL
 /// leave it out, and nothing can be read differently without it.
 #[inline]
 pub(super) fn status_line(bytes: &[u8]) -> Result<Option<StatusLine>, HeadError> {
+    const USUAL: &[u8] = b"HTTP/1.1 200 OK\r\n";
+    if bytes.starts_with(USUAL) {
+        return Ok(Some(StatusLine {
+            version: Version::Http11,
+            status: 200,
+            reason: USUAL.len() - 4..USUAL.len() - 2,
+            end: USUAL.len(),
+        }));
+    }
     let version = match bytes.get(..9) {
         None => return Ok(None),
         Some(b"HTTP/1.1 ") => Version::Http11,
@@ -141,37 +151,31 @@ pub(crate) fn field_lines(
                 Err(HeadError::FieldName)
             };
         };
-        let name = at..at + name_length;
-        let name_bytes = &rest[..name_length];
-        let known = Known::of(name_bytes);
-        // A known name is a token. RFC 9112 5.1: no space between name and colon.
-        if matches!(known, Known::Other | Known::Underscore) && !is_token(name_bytes) {
+        // RFC 9112 5.1: no space between name and colon.
+        let Some(known) = Known::of_token(&rest[..name_length]) else {
             return Err(HeadError::FieldName);
-        }
+        };
         let behind = &rest[name_length + 1..];
-        let space = behind
-            .iter()
-            .take_while(|byte| matches!(byte, b' ' | b'\t'))
-            .count();
-        let value_start = name.end + 1 + space;
-        let line_end = value_start + value_length(&behind[space..]);
-        match bytes.get(line_end..line_end + 2) {
-            Some(b"\r\n") => {}
-            Some(_) => return Err(HeadError::FieldValue),
-            None if matches!(bytes.get(line_end), None | Some(b'\r')) => return Ok(None),
-            None => return Err(HeadError::FieldValue),
+        let space = space_length(behind);
+        let value = &behind[space..];
+        let line_length = value_length(value);
+        match value[line_length..] {
+            [b'\r', b'\n', ..] => {}
+            [] | [b'\r'] => return Ok(None),
+            _ => return Err(HeadError::FieldValue),
         }
-        let value_end = value_start + trimmed_length(bytes.get(value_start..line_end).unwrap_or_default());
-        if name.len() + (value_end - value_start) > field_bytes_max {
+        let length = trimmed_length(&value[..line_length]);
+        if name_length + length > field_bytes_max {
             return Err(HeadError::FieldTooLarge);
         }
+        let value_start = at + name_length + 1 + space;
         fields.push(Field {
             known,
-            is_canonical: space == 1 && behind.first() == Some(&b' ') && value_end == line_end,
-            name: Span::new(name.start, name.end),
-            value: Span::new(value_start, value_end),
+            is_canonical: space == 1 && behind[0] == b' ' && length == line_length,
+            name: Span::new(at, at + name_length),
+            value: Span::new(value_start, value_start + length),
         });
-        at = line_end + 2;
+        at = value_start + line_length + 2;
     }
 }
 
@@ -187,60 +191,70 @@ fn is_target_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'#'
 }
 
+/// Length of the run of spaces and tabs at the start of `bytes`; mostly there is one.
+#[inline]
+fn space_length(bytes: &[u8]) -> usize {
+    match bytes {
+        [b' ', second, ..] if !is_space(second) => 1,
+        _ => bytes.iter().take_while(|byte| is_space(byte)).count(),
+    }
+}
+
 /// Length of `value` without the spaces and tabs at its end.
 #[inline]
 fn trimmed_length(value: &[u8]) -> usize {
-    value
-        .iter()
-        .rposition(|byte| !matches!(byte, b' ' | b'\t'))
-        .map_or(0, |last| last + 1)
+    match value {
+        [.., last] if is_space(last) => value
+            .iter()
+            .rposition(|byte| !is_space(byte))
+            .map_or(0, |last| last + 1),
+        _ => value.len(),
+    }
+}
+
+#[inline]
+fn is_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 /// Length of the run of value bytes (RFC 9110 5.5) at the start of `bytes`. Looks for controls in eight bytes at a
-/// time; a tab is one that may stand in a value.
+/// time; only behind a tab, the one control that may stand in a value, it goes on byte by byte.
 #[inline]
 fn value_length(bytes: &[u8]) -> usize {
-    let mut length = 0;
-    while let Some(word) = word_at(bytes, length) {
-        match first_control(word) {
-            8 => length += 8,
-            offset if bytes[length + offset] == b'\t' => length += offset + 1,
-            offset => return length + offset,
+    let (words, tail) = bytes.as_chunks();
+    let mut length = bytes.len() - tail.len();
+    for (index, word) in words.iter().enumerate() {
+        let offset = first_control(u64::from_le_bytes(*word));
+        if offset < 8 {
+            length = index * 8 + offset;
+            if bytes[length] != b'\t' {
+                return length;
+            }
+            break;
         }
     }
-    let rest = bytes.get(length..).unwrap_or_default();
+    let rest = &bytes[length..];
     length + rest.iter().take_while(|byte| is_value_byte(**byte)).count()
 }
 
 /// Offset of the first colon.
 #[inline]
 fn colon(bytes: &[u8]) -> Option<usize> {
-    let mut length = 0;
-    while let Some(word) = word_at(bytes, length) {
-        let others = word ^ (ONES * b':' as u64);
+    let (words, tail) = bytes.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let others = u64::from_le_bytes(*word) ^ (ONES * b':' as u64);
         let found = others.wrapping_sub(ONES) & !others & HIGH;
         if found != 0 {
-            return Some(length + (found.trailing_zeros() / 8) as usize);
+            return Some(index * 8 + (found.trailing_zeros() / 8) as usize);
         }
-        length += 8;
     }
-    let rest = bytes.get(length..)?;
-    rest.iter()
+    tail.iter()
         .position(|byte| *byte == b':')
-        .map(|offset| length + offset)
+        .map(|offset| bytes.len() - tail.len() + offset)
 }
 
 const ONES: u64 = u64::MAX / 0xff;
 const HIGH: u64 = ONES << 7;
-
-/// Eight bytes, the first one lowest.
-#[inline]
-fn word_at(bytes: &[u8], start: usize) -> Option<u64> {
-    bytes
-        .get(start..)?
-        .first_chunk()
-        .map(|eight| u64::from_le_bytes(*eight))
-}
 
 /// Offset of the first byte in `word` that is below 0x20 or 0x7f; 8 when there is none. The borrow of a byte that is
 /// found disturbs only those behind it, so the first one is exact.

@@ -105,6 +105,7 @@ fn parsed_fields_are_copied_without_those_that_are_dropped() {
         all,
         "Host: a\r\nB: 1\r\nc: 2\r\nTE: x\r\nD: 3\r\nE: \r\nF: 4\r\nG: 5\r\n"
     );
+    assert_eq!(written(|out| all_fields(out, text, &head.fields)), all);
     let some = written(|out| fields(out, text, &head.fields, |field| field.known == Known::Other));
     assert_eq!(some, "B: 1\r\nc: 2\r\nD: 3\r\nE: \r\nF: 4\r\nG: 5\r\n");
     assert_eq!(written(|out| fields(out, text, &head.fields, |_| false)), "");
@@ -174,7 +175,13 @@ proptest! {
             .collect();
         prop_assert_eq!(seen, expected);
         let is_canonical = again.fields.iter().all(|one| one.is_canonical);
-        prop_assert!(is_canonical);
+        prop_assert!(is_canonical && again.fields.are_canonical());
+        for (head, bytes) in [(&head, text.as_bytes()), (&again, &out[..])] {
+            let (mut one_by_one, mut at_once) = (Vec::new(), Vec::new());
+            fields(&mut one_by_one, bytes, &head.fields, |_| true);
+            all_fields(&mut at_once, bytes, &head.fields);
+            prop_assert_eq!(one_by_one, at_once);
+        }
     }
 
     /// The checked writer takes exactly what the parser would read back.
