@@ -21,10 +21,8 @@ pub(super) fn write_head(
     way: &Way<'_>,
 ) -> Result<(), Failure> {
     let mut out = std::mem::take(&mut exchange.scratch.output.bytes);
-    let mut edits = std::mem::take(&mut exchange.scratch.edits);
-    let written = write(exchange, found, way, &mut out, &mut edits);
+    let written = write_edited(exchange, found, way, &mut out);
     exchange.scratch.output.bytes = out;
-    exchange.scratch.edits = edits;
     written
 }
 
@@ -34,6 +32,33 @@ pub(super) fn framing(body: BodyLength) -> Framing {
         BodyLength::Chunked | BodyLength::UntilClose => Framing::Chunked,
         BodyLength::Empty | BodyLength::Length(_) => Framing::Plain,
     }
+}
+
+/// Collects what is to be changed, if anything is, and writes.
+fn write_edited(
+    exchange: &mut Exchange<'_>,
+    found: &Found<'_>,
+    way: &Way<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let changes = &way.destination.policy.request_headers;
+    let stripped = way
+        .forward
+        .spec
+        .endpoint_override
+        .as_ref()
+        .filter(|spec| spec.strip);
+    if !changes.is_empty() || stripped.is_some() {
+        let mut edits = std::mem::take(&mut exchange.scratch.edits);
+        if !changes.is_empty() {
+            edit(exchange, changes, &mut edits);
+        }
+        for name in stripped.iter().flat_map(|spec| &spec.headers) {
+            edits.remove(name, &exchange.scratch.head.fields, exchange.head());
+        }
+        exchange.scratch.edits = edits;
+    }
+    write(exchange, found, way, out)
 }
 
 /// Collects what header filters make of the fields that the client sent and of those that weir adds.
@@ -49,9 +74,8 @@ fn write(
     found: &Found<'_>,
     way: &Way<'_>,
     out: &mut Vec<u8>,
-    edits: &mut Edits,
 ) -> Result<(), Failure> {
-    let (head, bytes) = (&exchange.scratch.head, exchange.head());
+    let (head, edits, bytes) = (&exchange.scratch.head, &exchange.scratch.edits, exchange.head());
     let policy = &way.destination.policy;
     let rewrite = policy.rewrite.as_ref();
     write_target(exchange, found, rewrite, out)?;
@@ -61,9 +85,8 @@ fn write(
         Some(host) => encode::field_checked(out, b"host", host.as_bytes())?,
     }
 
-    let mut dropped = exchange
-        .request
-        .connection
+    let connection = &exchange.request.connection;
+    let mut dropped = connection
         .dropped()
         .union(NEVER_PASSED)
         .union(identity::replaced(exchange));
@@ -73,30 +96,17 @@ fn write(
     if !exchange.request.wants_trailers {
         dropped = dropped.union(Known::Trailer.set());
     }
-    let is_changed = !policy.request_headers.is_empty();
-    if is_changed {
-        edit(exchange, &policy.request_headers, edits);
-    }
-    if let Some(spec) = &way.forward.spec.endpoint_override
-        && spec.strip
-    {
-        spec.headers
-            .iter()
-            .for_each(|name| edits.remove(name, &head.fields, bytes));
-    }
-
-    let connection = &exchange.request.connection;
-    let mut index = 0;
+    let (keeps_all, mut index) = (edits.keep_all(), 0);
     encode::fields(out, bytes, &head.fields, |field| {
         index += 1;
         let is_dropped = dropped.contains(field.known)
-            || edits.is_dropped(index - 1)
+            || (!keeps_all && edits.is_dropped(index - 1))
             || (field.known == Known::Other
                 && (identity::is_own_name(field.name.of(bytes))
                     || connection.nominates(field, &head.fields, bytes)));
         !is_dropped
     });
-    if !is_changed {
+    if policy.request_headers.is_empty() {
         identity::write(exchange, &mut FieldSink::Head(out));
     }
     for (name, value) in edits.added() {

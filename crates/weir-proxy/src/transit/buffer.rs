@@ -148,6 +148,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// With room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            sent: 0,
+        }
+    }
+
     pub(crate) fn pending(&self) -> &[u8] {
         &self.bytes[self.sent..]
     }

@@ -67,7 +67,8 @@ enum Reader {
 pub(crate) struct Pump {
     reader: Reader,
     framing: Framing,
-    decoder: Decoder,
+    /// Apart, because most bodies are not chunked and the rest is looked at for each.
+    decoder: Box<Decoder>,
     keeps_trailers: bool,
     /// The first bytes of the input that are to be written behind the output.
     direct: usize,
@@ -105,7 +106,7 @@ impl Pump {
         Self {
             reader: Reader::Done,
             framing: Framing::Plain,
-            decoder: Decoder::new(chunk_limits),
+            decoder: Box::new(Decoder::new(chunk_limits)),
             keeps_trailers: false,
             direct: 0,
             is_replayable: true,

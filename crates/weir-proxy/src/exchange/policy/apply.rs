@@ -19,26 +19,29 @@ pub(in crate::exchange) fn answer_early(
     exchange: &mut Exchange<'_>,
     found: &Found<'_>,
 ) -> Option<EarlyAnswer> {
-    let mut edits = std::mem::take(&mut exchange.scratch.edits);
-    let status = if let Some(cors) = &found.rule.policy.cors
-        && cors::is_preflight(exchange)
-    {
-        cors::write_preflight(cors, exchange, &mut edits);
-        Some(204)
-    } else if let Action::Redirect(redirect) = &found.rule.action {
-        redirect::write(redirect, exchange, found, &mut edits);
-        Some(redirect.status)
-    } else {
-        None
+    let policy = &found.rule.policy;
+    let preflight = policy.cors.as_ref().filter(|_| cors::is_preflight(exchange));
+    let redirect = match &found.rule.action {
+        Action::Redirect(redirect) => Some(redirect),
+        Action::Forward(_) | Action::Answer(_) => None,
     };
-    if status.is_some() {
-        let none = weir_wire::Fields::default();
-        for change in &found.rule.policy.response_headers {
-            headers::apply(change, &mut edits, &none, &[]);
-        }
+    if preflight.is_none() && redirect.is_none() {
+        return None;
+    }
+    let mut edits = std::mem::take(&mut exchange.scratch.edits);
+    let mut status = 204;
+    if let Some(cors) = preflight {
+        cors::write_preflight(cors, exchange, &mut edits);
+    } else if let Some(redirect) = redirect {
+        redirect::write(redirect, exchange, found, &mut edits);
+        status = redirect.status;
+    }
+    let none = weir_wire::Fields::default();
+    for change in &policy.response_headers {
+        headers::apply(change, &mut edits, &none, &[]);
     }
     exchange.scratch.edits = edits;
-    status.map(|status| EarlyAnswer { status })
+    Some(EarlyAnswer { status })
 }
 
 /// Writes the request as it is to be forwarded.
