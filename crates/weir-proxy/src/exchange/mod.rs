@@ -14,6 +14,7 @@ mod policy;
 mod request;
 mod respond;
 mod route;
+mod settle;
 mod state;
 mod view;
 
