@@ -54,6 +54,10 @@ const BENCHES: [Bench; 2] = [
                 limit: Limit::Cost(40.0),
             },
             Target {
+                prefix: "adaptive",
+                limit: Limit::Cost(40.0),
+            },
+            Target {
                 prefix: "hash",
                 limit: Limit::Cost(60.0),
             },

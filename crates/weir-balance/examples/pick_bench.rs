@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use weir_balance::{
-    Balancer, EndpointState, KeyView, Lease, Member, OverrideHosts, Pick, Rng, Split, hash_key, request_key,
+    Answer, Balancer, EndpointState, KeyView, Lease, Member, OverrideHosts, Pick, Rng, Split, hash_key,
+    request_key,
 };
 use weir_model::{
     Algorithm, BalanceSpec, Choices, ConsistentHash, Endpoint, EndpointAddress, EndpointOverride, HashSource,
@@ -17,7 +18,7 @@ use weir_model::{
 };
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
-const ROUNDS: usize = 201;
+const ROUNDS: usize = 401;
 const BUILDS: usize = 15;
 // Short rounds: most of them run undisturbed on a busy machine.
 const PICKS: u32 = 10_000;
@@ -55,6 +56,12 @@ fn main() -> io::Result<()> {
         &SIZES.map(override_cost_ns),
     )?;
     report(&mut out, json, "lease begin and end", &SIZES.map(lease_cost_ns))?;
+    report(
+        &mut out,
+        json,
+        "lease watched, answered and ended",
+        &SIZES.map(watch_cost_ns),
+    )?;
     report(
         &mut out,
         json,
@@ -141,6 +148,14 @@ fn policies() -> Vec<(&'static str, BalanceSpec, bool)> {
             plain(least(Choices::Sample(2), 500)),
             true,
         ),
+        ("adaptive", plain(Algorithm::Adaptive), false),
+        (
+            "adaptive, slow start configured",
+            ramping(Algorithm::Adaptive),
+            false,
+        ),
+        ("adaptive, weights", plain(Algorithm::Adaptive), true),
+        ("peak EWMA", plain(Algorithm::PeakEwma), false),
         ("hash, key given", plain(hash()), false),
         ("hash, key given, weights", plain(hash()), true),
     ]
@@ -164,6 +179,10 @@ fn members(count: usize, weighted: bool) -> Vec<Member> {
             ));
             let state = Arc::new(EndpointState::new(0));
             (0..rng.below(8)).for_each(|_| state.begin());
+            let mut answered = Lease::watched(&*state, 1 << 40);
+            let latency = Duration::from_micros(500 + u64::from(rng.below(1_000)));
+            answered.answered(1 << 40, latency, Answer::Success);
+            drop(answered);
             let weight = if weighted { 1 + number as u64 % 7 } else { 1 };
             let endpoint = Endpoint {
                 weight: Weight::new(weight).unwrap_or(Weight::ONE),
@@ -302,6 +321,22 @@ fn lease_cost_ns(size: usize) -> f64 {
     median_ns(|_| {
         let member = &members[rng.below(size as u32) as usize];
         black_box(Lease::new(&*member.state));
+    })
+}
+
+fn watch_cost_ns(size: usize) -> f64 {
+    let members = members(size, false);
+    let mut rng = Rng::from_seed(1);
+    median_ns(|turn| {
+        let member = &members[rng.below(size as u32) as usize];
+        let now_ms = (1 << 40) + u64::from(turn / 100);
+        let mut lease = Lease::watched(&*member.state, now_ms);
+        lease.answered(
+            now_ms,
+            Duration::from_micros(500 + u64::from(turn)),
+            Answer::Success,
+        );
+        black_box(lease);
     })
 }
 

@@ -4,10 +4,12 @@ use weir_model::{
     Algorithm, BalanceSpec, ConsistentHash, Endpoint, EndpointCondition, HashSource, MissingKey, Weight,
 };
 
+use crate::adaptive::Adaptive;
 use crate::by_address::ByAddress;
 use crate::endpoint::Member;
 use crate::least_request::LeastRequest;
 use crate::maglev::Maglev;
+use crate::peak_ewma;
 use crate::pick::{NoPick, Pick, PickReason, Picked};
 use crate::random::{self, Draw};
 use crate::ready::Ready;
@@ -31,6 +33,8 @@ enum Chooser {
     RoundRobin(Schedule),
     Random(Draw),
     LeastRequest(LeastRequest),
+    Adaptive(Adaptive),
+    PeakEwma(Draw),
     Hash {
         maglev: Maglev,
         missing_key: MissingKey,
@@ -47,7 +51,10 @@ impl Balancer {
             .map(|(at, _)| at)
             .collect();
         let ramp = match spec.algorithm {
-            Algorithm::RoundRobin | Algorithm::LeastRequest(_) => spec.slow_start.as_ref().map(Ramp::new),
+            Algorithm::RoundRobin
+            | Algorithm::LeastRequest(_)
+            | Algorithm::Adaptive
+            | Algorithm::PeakEwma => spec.slow_start.as_ref().map(Ramp::new),
             // Rejected by validation (row LB15); a stand-in for a missing key must not ramp either.
             Algorithm::Random | Algorithm::ConsistentHash(_) => None,
         };
@@ -108,6 +115,13 @@ impl Balancer {
         self.ready.next_usable(0, &[]).is_some()
     }
 
+    /// Whether picks depend on how endpoints have answered: tries are then to be held with [`crate::Lease::watched`]
+    /// and told with [`crate::Lease::answered`]. Without that the algorithm goes by requests in flight alone.
+    #[inline]
+    pub fn learns(&self) -> bool {
+        matches!(self.chooser, Chooser::Adaptive(_) | Chooser::PeakEwma(_))
+    }
+
     /// Appends what a response says of its pick when the rule asks for it (row CH18), for example
     /// `policy=ConsistentHash; source=header:foobar; endpoint=10.0.0.1:8080`.
     pub fn write_report(&self, spec: &BalanceSpec, picked: Picked, out: &mut Vec<u8>) {
@@ -115,6 +129,8 @@ impl Balancer {
             Algorithm::RoundRobin => b"policy=RoundRobin",
             Algorithm::Random => b"policy=Random",
             Algorithm::LeastRequest(_) => b"policy=LeastRequest",
+            Algorithm::Adaptive => b"policy=Adaptive",
+            Algorithm::PeakEwma => b"policy=PeakEwma",
             Algorithm::ConsistentHash(_) => b"policy=ConsistentHash",
         };
         out.extend_from_slice(policy);
@@ -122,6 +138,8 @@ impl Balancer {
             PickReason::RoundRobin
             | PickReason::Random
             | PickReason::LeastRequest
+            | PickReason::Adaptive
+            | PickReason::PeakEwma
             | PickReason::Hash { .. } => b"",
             PickReason::Override => b"; source=override",
             PickReason::MissingKey(MissingKey::Random) => b"; source=none, random",
@@ -157,6 +175,8 @@ impl Chooser {
             Algorithm::RoundRobin => Self::RoundRobin(Schedule::new(&weights)),
             Algorithm::Random => Self::Random(Draw::new(&weights)),
             Algorithm::LeastRequest(spec) => Self::LeastRequest(LeastRequest::new(*spec, &weights)),
+            Algorithm::Adaptive => Self::Adaptive(Adaptive::new(&weights)),
+            Algorithm::PeakEwma => Self::PeakEwma(Draw::new(&weights)),
             Algorithm::ConsistentHash(ConsistentHash {
                 sources: _,
                 table_size,
@@ -186,6 +206,8 @@ impl Chooser {
             Self::RoundRobin(schedule) => (round_robin::pick(schedule, ready, pick), PickReason::RoundRobin),
             Self::Random(draw) => (random::pick(draw, ready, pick), PickReason::Random),
             Self::LeastRequest(least) => (least.pick(ready, pick), PickReason::LeastRequest),
+            Self::Adaptive(adaptive) => (adaptive.pick(ready, pick), PickReason::Adaptive),
+            Self::PeakEwma(draw) => (peak_ewma::pick(draw, ready, pick), PickReason::PeakEwma),
             Self::Hash {
                 maglev,
                 missing_key,

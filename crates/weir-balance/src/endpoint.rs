@@ -3,8 +3,11 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use weir_model::Endpoint;
+
+use crate::answer::{Answer, Answers, Standing};
 
 /// An endpoint of a backend with its live state.
 #[derive(Clone, Debug)]
@@ -22,11 +25,16 @@ pub struct Member {
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct EndpointState {
-    in_flight: AtomicU32,
-    unavailable: AtomicU32,
+    /// Tries in flight in the low half; in the high half those of them whose answer is awaited and will be told.
+    tries: AtomicU64,
     picks: AtomicU64,
     added_at_ms: AtomicU64,
+    unavailable: AtomicU32,
+    answers: Answers,
 }
+
+/// One awaited answer in [`EndpointState::tries`].
+const AWAITED: u64 = 1 << 32;
 
 // A second line would double the cache misses of every pick; sharing one would make neighbours' counters contend.
 const _: () = assert!(size_of::<EndpointState>() == 64 && align_of::<EndpointState>() == 64);
@@ -35,31 +43,58 @@ impl EndpointState {
     /// An available endpoint without load, added at `added_at_ms` on the clock that picks use.
     pub fn new(added_at_ms: u64) -> Self {
         Self {
-            in_flight: AtomicU32::new(0),
-            unavailable: AtomicU32::new(0),
+            tries: AtomicU64::new(0),
             picks: AtomicU64::new(0),
             added_at_ms: AtomicU64::new(added_at_ms),
+            unavailable: AtomicU32::new(0),
+            answers: Answers::new(),
         }
     }
 
     /// Counts a try as started. Every call is paired with one of [`EndpointState::end`]; [`Lease`] does both.
     #[inline]
     pub fn begin(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
+        self.tries.fetch_add(1, Relaxed);
         self.picks.fetch_add(1, Relaxed);
     }
 
     /// Counts a try as finished.
     #[inline]
     pub fn end(&self) {
-        let before = self.in_flight.fetch_sub(1, Relaxed);
-        debug_assert!(before > 0, "end without begin");
+        let before = self.tries.fetch_sub(1, Relaxed);
+        debug_assert!(before as u32 > 0, "end without begin");
     }
 
     /// Tries that have begun and not ended, over all workers.
     #[inline]
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed)
+        self.tries.load(Relaxed) as u32
+    }
+
+    /// How the endpoint stands with an algorithm that goes by its answers.
+    #[inline]
+    pub(crate) fn standing(&self, now_ms: u64) -> Standing {
+        let tries = self.tries.load(Relaxed);
+        self.answers.standing(tries as u32, tries >= AWAITED, now_ms)
+    }
+
+    /// Peak latency in microseconds and the price of failures.
+    #[inline]
+    pub(crate) fn peak(&self, now_ms: u64) -> (u32, u32) {
+        self.answers.peak(now_ms)
+    }
+
+    /// Forgets how the endpoint has answered, for one that comes back as another process.
+    pub fn forget_answers(&self) {
+        self.answers.forget();
+    }
+
+    fn begin_watched(&self, now_ms: u64) {
+        let before = self.tries.fetch_add(AWAITED + 1, Relaxed);
+        self.picks.fetch_add(1, Relaxed);
+        if before < AWAITED {
+            self.answers.begin_waiting(now_ms);
+        }
     }
 
     /// Tries ever begun.
@@ -129,6 +164,7 @@ impl Unavailable {
 #[derive(Debug)]
 pub struct Lease<H: Deref<Target = EndpointState>> {
     endpoint: H,
+    awaits: bool,
 }
 
 impl<H: Deref<Target = EndpointState>> Lease<H> {
@@ -136,7 +172,31 @@ impl<H: Deref<Target = EndpointState>> Lease<H> {
     #[inline]
     pub fn new(endpoint: H) -> Self {
         endpoint.begin();
-        Self { endpoint }
+        Self {
+            endpoint,
+            awaits: false,
+        }
+    }
+
+    /// Begins a try at `endpoint` whose answer will be told: for balancers that learn. `now_ms` is on the clock
+    /// of picks.
+    #[inline]
+    pub fn watched(endpoint: H, now_ms: u64) -> Self {
+        endpoint.begin_watched(now_ms);
+        Self {
+            endpoint,
+            awaits: true,
+        }
+    }
+
+    /// Tells how the try was answered, once the response's head is there or the try has failed; `latency` is the time
+    /// since it began. Only the first call on a watched lease counts. The try stays in flight.
+    #[inline]
+    pub fn answered(&mut self, now_ms: u64, latency: Duration, answer: Answer) {
+        if std::mem::take(&mut self.awaits) {
+            self.endpoint.tries.fetch_sub(AWAITED, Relaxed);
+            self.endpoint.answers.record(now_ms, latency, answer);
+        }
     }
 
     /// The endpoint held.
@@ -148,6 +208,9 @@ impl<H: Deref<Target = EndpointState>> Lease<H> {
 impl<H: Deref<Target = EndpointState>> Drop for Lease<H> {
     #[inline]
     fn drop(&mut self) {
+        if self.awaits {
+            self.endpoint.tries.fetch_sub(AWAITED, Relaxed);
+        }
         self.endpoint.end();
     }
 }
@@ -166,6 +229,28 @@ mod tests {
         drop(owned);
         drop(borrowed);
         assert_eq!((state.in_flight(), state.picks()), (0, 2));
+    }
+
+    #[test]
+    fn bx01_an_answer_is_told_once_and_only_by_those_who_watch() {
+        let state = Arc::new(EndpointState::new(0));
+        let (mut plain, mut watched) = (Lease::new(&*state), Lease::watched(&*state, 5));
+        let second = Lease::watched(&*state, 6);
+        assert_eq!((state.in_flight(), state.picks()), (3, 3));
+        plain.answered(20, Duration::from_millis(99), Answer::Success);
+        assert_eq!(
+            state.standing(30).latency,
+            25 * 16_000,
+            "silent since the first was begun"
+        );
+        watched.answered(31, Duration::from_millis(2), Answer::Success);
+        watched.answered(31, Duration::from_millis(99), Answer::Success);
+        assert_eq!(state.standing(32).latency, 2 * 16_000);
+        drop(second);
+        assert_eq!(state.standing(31 + 2_048).eased, 1, "nothing is awaited");
+        assert_eq!(state.in_flight(), 2);
+        drop((plain, watched));
+        assert_eq!(state.in_flight(), 0);
     }
 
     #[test]

@@ -42,7 +42,11 @@ pub struct HashKey {
 pub fn request_key<V: KeyView + ?Sized>(spec: &BalanceSpec, view: &V) -> Option<HashKey> {
     match &spec.algorithm {
         Algorithm::ConsistentHash(hash) => hash_key(&hash.sources, view),
-        Algorithm::RoundRobin | Algorithm::Random | Algorithm::LeastRequest(_) => None,
+        Algorithm::RoundRobin
+        | Algorithm::Random
+        | Algorithm::LeastRequest(_)
+        | Algorithm::Adaptive
+        | Algorithm::PeakEwma => None,
     }
 }
 

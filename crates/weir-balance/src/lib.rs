@@ -4,6 +4,8 @@
 //! Everything here is pure: the time and the randomness of a decision are arguments. What workers share are
 //! relaxed atomics (an endpoint's load, a rotation's cursor), so a pick takes no lock and allocates nothing.
 
+mod adaptive;
+mod answer;
 mod balancer;
 mod by_address;
 mod cookie;
@@ -13,6 +15,7 @@ mod least_request;
 mod maglev;
 mod modulus;
 mod override_host;
+mod peak_ewma;
 mod pick;
 mod random;
 mod ready;
@@ -25,6 +28,7 @@ mod split;
 #[cfg(test)]
 mod world;
 
+pub use answer::Answer;
 pub use balancer::Balancer;
 pub use cookie::{CookieValue, write_set_cookie};
 pub use endpoint::{EndpointState, Lease, Member, Unavailable};

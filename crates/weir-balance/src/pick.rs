@@ -46,6 +46,10 @@ pub enum PickReason {
     Random,
     /// Fewest requests in flight.
     LeastRequest,
+    /// Quickest to answer for its load.
+    Adaptive,
+    /// Lesser peak of latency times requests in flight.
+    PeakEwma,
     /// A key of the request.
     Hash {
         /// Index of the hash source that gave the key.

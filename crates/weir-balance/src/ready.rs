@@ -67,6 +67,9 @@ impl Ready {
     /// Whether the endpoint takes the request of this `seed`, when it is new: the same answer each time.
     #[inline]
     pub(crate) fn is_grown(&self, position: u32, now_ms: u64, seed: u64) -> bool {
+        if self.ramp.is_none() {
+            return true;
+        }
         let factor = self.factor(position, now_ms);
         factor >= 1.0 || Rng::from_seed(seed ^ u64::from(position)).unit() < factor
     }

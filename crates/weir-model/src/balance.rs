@@ -12,7 +12,7 @@ pub struct BalanceSpec {
     pub algorithm: Algorithm,
     /// A request may name its endpoint; the algorithm serves the rest.
     pub endpoint_override: Option<EndpointOverride>,
-    /// New endpoints get their share gradually. Round robin and least request only.
+    /// New endpoints get their share gradually. Neither random nor consistent hash.
     pub slow_start: Option<SlowStart>,
     /// Response header that reports policy, key source and endpoint of the pick (row CH18); off when `None`.
     /// Lower case.
@@ -40,6 +40,10 @@ pub enum Algorithm {
     Random,
     /// Fewest requests in flight.
     LeastRequest(LeastRequest),
+    /// Quickest to answer for its load: latency, failures and requests in flight as one score (row BX01). weir's own.
+    Adaptive,
+    /// The lesser of two draws by peak-sensitive latency times requests in flight (row LB08). weir's own.
+    PeakEwma,
     /// Maglev over a key of the request.
     ConsistentHash(ConsistentHash),
 }

@@ -271,6 +271,8 @@ fn describe_balance(balance: &BalanceSpec) -> String {
                 bias => format!("least request, {choices}, bias {}", f64::from(bias) / 1000.0),
             }
         }
+        Algorithm::Adaptive => "adaptive".to_string(),
+        Algorithm::PeakEwma => "peak EWMA".to_string(),
         Algorithm::ConsistentHash(options) => {
             let sources = list(&options.sources, describe_source);
             let slots = options.table_size.slots();

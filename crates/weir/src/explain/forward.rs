@@ -232,11 +232,16 @@ fn pick_text(spec: &BalanceSpec, reason: PickReason, key: Option<HashKey>, arriv
         PickReason::RoundRobin => "each endpoint in turn, by weight".to_owned(),
         PickReason::Random => "an independent draw by weight".to_owned(),
         PickReason::LeastRequest => "the one with fewer requests in flight for its weight".to_owned(),
+        PickReason::Adaptive | PickReason::PeakEwma => "the one quickest to answer for its load".to_owned(),
         PickReason::MissingKey(missing) => words::missing_key(missing).to_owned(),
         PickReason::Hash { source } => {
             let sources = match &spec.algorithm {
                 Algorithm::ConsistentHash(hash) => hash.sources.as_slice(),
-                Algorithm::RoundRobin | Algorithm::Random | Algorithm::LeastRequest(_) => &[],
+                Algorithm::RoundRobin
+                | Algorithm::Random
+                | Algorithm::LeastRequest(_)
+                | Algorithm::Adaptive
+                | Algorithm::PeakEwma => &[],
             };
             let source = sources
                 .get(usize::from(source))

@@ -181,6 +181,8 @@ pub(crate) fn algorithm(spec: &BalanceSpec) -> String {
             Choices::Sample(count) => format!("LeastRequest of {count} drawn"),
             Choices::All => "LeastRequest of all".to_owned(),
         },
+        Algorithm::Adaptive => "Adaptive".to_owned(),
+        Algorithm::PeakEwma => "PeakEwma".to_owned(),
         Algorithm::ConsistentHash(hash) => {
             let sources: Vec<_> = hash.sources.iter().map(source).collect();
             format!("ConsistentHash by {}", sources.join(", else "))

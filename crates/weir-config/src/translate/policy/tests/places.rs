@@ -81,6 +81,8 @@ fn effects(translation: &Translation) -> Vec<String> {
                         Algorithm::RoundRobin => "RoundRobin",
                         Algorithm::Random => "Random",
                         Algorithm::LeastRequest(_) => "LeastRequest",
+                        Algorithm::Adaptive => "Adaptive",
+                        Algorithm::PeakEwma => "PeakEwma",
                         Algorithm::ConsistentHash(_) => "ConsistentHash",
                     },
                     Action::Answer(answer) => &*answer.reason,
