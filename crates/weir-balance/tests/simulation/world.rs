@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use weir_balance::{Answer, Balancer, EndpointState, Lease, Member, Pick, Rng};
-use weir_model::{Algorithm, BalanceSpec, Endpoint, EndpointAddress, EndpointCondition, Weight};
+use weir_model::{Algorithm, BalanceSpec, Endpoint, EndpointAddress, Weight};
 
 /// How long a request takes at a backend that does nothing else, 10 ms on average.
 #[derive(Clone, Copy, Debug)]
@@ -140,12 +140,9 @@ pub(crate) fn run(algorithm: &Algorithm, scene: &Scene, seed: u64) -> Outcome {
         (0..count)
             .map(|number| Member {
                 endpoint: Endpoint {
-                    address: EndpointAddress::Tcp(([10, 0, 0, number as u8], 80).into()),
                     weight: Weight::new(scene.weights.get(number).copied().unwrap_or(1))
                         .unwrap_or(Weight::ONE),
-                    condition: EndpointCondition::Ready,
-                    name: "".into(),
-                    zone: "".into(),
+                    ..Endpoint::new(EndpointAddress::Tcp(([10, 0, 0, number as u8], 80).into()))
                 },
                 state: Arc::new(EndpointState::new(0)),
             })
