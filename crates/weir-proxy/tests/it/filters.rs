@@ -240,7 +240,7 @@ fn cors_decorates_simple_responses() {
 fn a_mirror_gets_a_copy_and_nobody_waits_for_it() {
     let backend = Backend::named("a");
     let shadow = Backend::answering(|_| {
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_secs(3));
         respond(500, "", b"ignored")
     });
     let mut plan = Plan::new();
@@ -271,7 +271,7 @@ fn a_mirror_gets_a_copy_and_nobody_waits_for_it() {
     client.send("2\r\nde\r\n0\r\n\r\n");
     assert_eq!(client.response().text(), "a");
     assert!(
-        start.elapsed() < Duration::from_millis(250),
+        start.elapsed() < Duration::from_millis(2900),
         "{:?}",
         start.elapsed()
     );

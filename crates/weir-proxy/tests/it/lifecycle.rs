@@ -175,7 +175,7 @@ fn g3_what_does_not_finish_in_time_is_cut_and_counted() {
     eventually("the request arrives", || backend.connections() == 1);
     let start = Instant::now();
     assert_eq!(rig.gateway.drain(Duration::from_millis(100)).connections_cut, 1);
-    assert!(start.elapsed() < Duration::from_secs(1));
+    assert!(start.elapsed() < Duration::from_secs(10));
     assert!(client.head().is_err());
 }
 

@@ -304,7 +304,7 @@ fn lb21_a_routes_policy_is_merged_over_its_gateways() {
         let merged = base.clone() + &route(&format!("  mergeType: {merge_type}\n"));
         gateway.rewrite(&merged, " in force (");
         assert_eq!(
-            client.get("/spread?t=600s", &[]).status,
+            client.get("/spread?t=3s", &[]).status,
             504,
             "{merge_type}: the Gateway's timeout"
         );
