@@ -188,7 +188,7 @@ fn members(count: usize, weighted: bool) -> Vec<Member> {
                 weight: Weight::new(weight).unwrap_or(Weight::ONE),
                 ..Endpoint::new(EndpointAddress::Tcp(address))
             };
-            Member { endpoint, state }
+            Member::new(endpoint, state)
         })
         .collect()
 }

@@ -1,11 +1,14 @@
 //! The balancer of a backend under one specification.
 
+use std::collections::BTreeMap;
+
 use weir_model::{
-    Algorithm, BalanceSpec, ConsistentHash, Endpoint, EndpointCondition, HashSource, MissingKey, Weight,
+    Algorithm, BalanceSpec, ConsistentHash, Endpoint, EndpointCondition, HashSource, MissingKey, Tier, Weight,
 };
 
 use crate::adaptive::Adaptive;
 use crate::by_address::ByAddress;
+use crate::candidates::Candidates;
 use crate::endpoint::Member;
 use crate::least_request::LeastRequest;
 use crate::maglev::Maglev;
@@ -13,18 +16,28 @@ use crate::peak_ewma;
 use crate::pick::{NoPick, Pick, PickReason, Picked};
 use crate::random::{self, Draw};
 use crate::ready::Ready;
+use crate::rng::mix;
 use crate::round_robin;
 use crate::schedule::Schedule;
 use crate::slow_start::Ramp;
+use crate::tiers::{Availability, CandidateSpec};
 
 /// Picks endpoints. Immutable: a change of endpoints makes another one; shared by `Arc` between workers, and
 /// between rules that have an equal specification and the same backend (a Maglev table takes 64 KiB or more).
 #[derive(Debug)]
 pub struct Balancer {
     members: Box<[Member]>,
+    /// In order of their numbers; none is empty.
+    tiers: Box<[TierSet]>,
+    candidates: Candidates,
+    by_address: Option<ByAddress>,
+}
+
+/// The endpoints of one tier with the algorithm over them.
+#[derive(Debug)]
+struct TierSet {
     ready: Ready,
     chooser: Chooser,
-    by_address: Option<ByAddress>,
 }
 
 /// An algorithm with its tables over the ready endpoints.
@@ -43,37 +56,44 @@ enum Chooser {
 }
 
 impl Balancer {
-    /// A balancer over `members`. Those that are ready and have a weight can be picked.
+    /// A balancer over `members` that uses nothing that is unavailable. Those that are ready and have a weight can
+    /// be picked.
     pub fn new(spec: &BalanceSpec, members: Vec<Member>) -> Self {
-        let indexes: Vec<u32> = (0u32..)
-            .zip(&members)
-            .filter(|(_, member)| is_ready(member))
-            .map(|(at, _)| at)
+        Self::with_candidates(spec, CandidateSpec::calm(), members)
+    }
+
+    /// A balancer over `members` with rules about panic and tiers.
+    pub fn with_candidates(spec: &BalanceSpec, candidates: CandidateSpec, members: Vec<Member>) -> Self {
+        let mut by_tier: BTreeMap<Tier, Vec<u32>> = BTreeMap::new();
+        for (index, member) in (0u32..).zip(&members) {
+            if is_ready(member) {
+                by_tier.entry(member.endpoint.tier).or_default().push(index);
+            }
+        }
+        let tiers: Box<[TierSet]> = by_tier
+            .into_values()
+            .map(|indexes| TierSet::new(spec, &members, indexes))
             .collect();
-        let ramp = match spec.algorithm {
-            Algorithm::RoundRobin
-            | Algorithm::LeastRequest(_)
-            | Algorithm::Adaptive
-            | Algorithm::PeakEwma => spec.slow_start.as_ref().map(Ramp::new),
-            // Rejected by validation (row LB15); a stand-in for a missing key must not ramp either.
-            Algorithm::Random | Algorithm::ConsistentHash(_) => None,
-        };
-        let endpoints: Vec<&Endpoint> = indexes
-            .iter()
-            .map(|index| &members[*index as usize].endpoint)
-            .collect();
-        let chooser = Chooser::new(&spec.algorithm, &endpoints);
-        let ready = Ready::new(&members, indexes, ramp);
         let by_address = spec
             .endpoint_override
             .as_ref()
-            .map(|spec| ByAddress::new(spec, &members, &ready));
+            .map(|spec| ByAddress::new(spec, &members, tiers.iter().map(|tier| &tier.ready)));
+        let candidates = Candidates::new(candidates, tiers.len());
+        for member in members.iter().filter(|member| is_ready(member)) {
+            member.state.watch(candidates.watch());
+        }
         Self {
             members: members.into(),
-            ready,
-            chooser,
+            tiers,
+            candidates,
             by_address,
         }
+    }
+
+    /// Goes on where `before`, the balancer that this one replaces, has stopped: a tier that waits to get its requests
+    /// back goes on waiting (row LB27).
+    pub fn inherit(&self, before: &Self) {
+        self.candidates.inherit(&before.candidates);
     }
 
     /// Picks an endpoint: the override first, then the algorithm, passing over what is unavailable or tried.
@@ -82,20 +102,28 @@ impl Balancer {
     /// Why there is none.
     #[inline]
     pub fn pick(&self, pick: &mut Pick<'_>) -> Result<Picked, NoPick> {
-        if self.ready.len() == 0 {
-            return Err(NoPick::NoEndpoints);
+        if self.candidates.is_due(pick.now_ms) {
+            self.refresh(pick.now_ms);
         }
         if let (Some(hosts), Some(by_address)) = (pick.override_hosts, &self.by_address) {
-            match by_address.find(hosts, &self.ready, pick.tried) {
-                Some(position) => return Ok(self.picked(position, PickReason::Override)),
-                None if by_address.strict => return Err(NoPick::Override),
+            let is_usable = |(tier, position): (usize, u32)| {
+                let tier: &TierSet = &self.tiers[tier];
+                tier.ready.is_usable(position, pick.tried)
+            };
+            match by_address.find(hosts, is_usable) {
+                Some((tier, position)) => {
+                    let index = self.tiers[tier].ready.index(position);
+                    let reason = PickReason::Override;
+                    return Ok(Picked { index, reason });
+                }
+                None if by_address.strict && !self.tiers.is_empty() => return Err(NoPick::Override),
                 None => {}
             }
         }
-        match self.chooser.pick(&self.ready, pick) {
-            (Some(position), reason) => Ok(self.picked(position, reason)),
-            (None, _) if self.is_usable() => Err(NoPick::AllTried),
-            (None, _) => Err(NoPick::Unavailable),
+        match &*self.tiers {
+            [] => Err(NoPick::NoEndpoints),
+            [only] => only.pick(pick).ok_or_else(|| self.no_pick()),
+            tiers => self.pick_tier(tiers, pick).ok_or_else(|| self.no_pick()),
         }
     }
 
@@ -112,14 +140,27 @@ impl Balancer {
 
     /// Whether an endpoint could be picked now. Ends at the first that can.
     pub fn is_usable(&self) -> bool {
-        self.ready.next_usable(0, &[]).is_some()
+        self.tiers
+            .iter()
+            .any(|tier| tier.ready.next_usable(0, &[]).is_some())
+    }
+
+    /// How many endpoints can be used, all tiers together. Counts only when something has changed since the last pick.
+    #[inline]
+    pub fn availability(&self, now_ms: u64) -> Availability {
+        if self.candidates.is_due(now_ms) {
+            self.refresh(now_ms);
+        }
+        self.candidates.availability()
     }
 
     /// Whether picks depend on how endpoints have answered: tries are then to be held with [`crate::Lease::watched`]
     /// and told with [`crate::Lease::answered`]. Without that the algorithm goes by requests in flight alone.
     #[inline]
     pub fn learns(&self) -> bool {
-        matches!(self.chooser, Chooser::Adaptive(_) | Chooser::PeakEwma(_))
+        self.tiers
+            .first()
+            .is_some_and(|tier| matches!(tier.chooser, Chooser::Adaptive(_) | Chooser::PeakEwma(_)))
     }
 
     /// Appends what a response says of its pick when the rule asks for it (row CH18), for example
@@ -156,12 +197,71 @@ impl Balancer {
         }
     }
 
-    #[inline]
-    fn picked(&self, position: u32, reason: PickReason) -> Picked {
-        Picked {
+    #[cold]
+    fn refresh(&self, now_ms: u64) {
+        self.candidates
+            .refresh(self.tiers.iter().map(|tier| &tier.ready), now_ms);
+    }
+
+    /// Apart from the plain case, which is to stay small.
+    ///
+    /// The tier by its share (a key always comes to the same one), then the others in order: a retry stays in its
+    /// tier as long as that has an endpoint to offer.
+    #[inline(never)]
+    fn pick_tier(&self, tiers: &[TierSet], pick: &mut Pick<'_>) -> Option<Picked> {
+        let drawn = match pick.key {
+            Some(key) => (mix(key) % 100) as u32,
+            None => pick.rng.below(100),
+        };
+        let first = self.candidates.tier(drawn);
+        let others = (0..tiers.len()).filter(|tier| *tier != first);
+        std::iter::once(first)
+            .chain(others)
+            .find_map(|tier| tiers[tier].pick(pick))
+    }
+
+    #[cold]
+    fn no_pick(&self) -> NoPick {
+        let found = self.candidates.availability();
+        if found.usable == 0 && found.pending > 0 {
+            NoPick::Pending
+        } else if self.is_usable() {
+            NoPick::AllTried
+        } else {
+            NoPick::Unavailable
+        }
+    }
+}
+
+impl TierSet {
+    /// `indexes` are those of the tier's ready members.
+    fn new(spec: &BalanceSpec, members: &[Member], indexes: Vec<u32>) -> Self {
+        let ramp = match spec.algorithm {
+            Algorithm::RoundRobin
+            | Algorithm::LeastRequest(_)
+            | Algorithm::Adaptive
+            | Algorithm::PeakEwma => spec.slow_start.as_ref().map(Ramp::new),
+            // Rejected by validation (row LB15); a stand-in for a missing key must not ramp either.
+            Algorithm::Random | Algorithm::ConsistentHash(_) => None,
+        };
+        let endpoints: Vec<&Endpoint> = indexes
+            .iter()
+            .map(|index| &members[*index as usize].endpoint)
+            .collect();
+        let chooser = Chooser::new(&spec.algorithm, &endpoints);
+        Self {
+            ready: Ready::new(members, indexes, ramp),
+            chooser,
+        }
+    }
+
+    #[inline(always)]
+    fn pick(&self, pick: &mut Pick<'_>) -> Option<Picked> {
+        let (position, reason) = self.chooser.pick(&self.ready, pick);
+        position.map(|position| Picked {
             index: self.ready.index(position),
             reason,
-        }
+        })
     }
 }
 

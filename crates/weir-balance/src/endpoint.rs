@@ -2,12 +2,13 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use weir_model::Endpoint;
 
 use crate::answer::{Answer, Answers, Standing};
+use crate::seat::{COMMON, Judgement, Seat, Seats, Watch};
 
 /// An endpoint of a backend with its live state.
 #[derive(Clone, Debug)]
@@ -16,6 +17,30 @@ pub struct Member {
     pub endpoint: Endpoint,
     /// Shared with every other balancer that knows the endpoint.
     pub state: Arc<EndpointState>,
+    /// Bits of the state that speak against picking it here.
+    heeded: u64,
+}
+
+impl Member {
+    /// An endpoint that no check of this balancer's judges.
+    pub fn new(endpoint: Endpoint, state: Arc<EndpointState>) -> Self {
+        Self {
+            endpoint,
+            state,
+            heeded: COMMON,
+        }
+    }
+
+    /// The same endpoint, judged also by the check that has that seat at it.
+    #[must_use]
+    pub fn heeding(mut self, seat: Seat) -> Self {
+        self.heeded |= seat.mask();
+        self
+    }
+
+    pub(crate) fn heeded(&self) -> u64 {
+        self.heeded
+    }
 }
 
 /// Load and availability of one endpoint. Outlives reloads; held as `Arc<EndpointState>`.
@@ -27,10 +52,12 @@ pub struct Member {
 pub struct EndpointState {
     /// Tries in flight in the low half; in the high half those of them whose answer is awaited and will be told.
     tries: AtomicU64,
+    /// [`Unavailable`] and seats.
+    unavailable: AtomicU64,
     picks: AtomicU64,
     added_at_ms: AtomicU64,
-    unavailable: AtomicU32,
     answers: Answers,
+    seats: Box<Seats>,
 }
 
 /// One awaited answer in [`EndpointState::tries`].
@@ -44,10 +71,11 @@ impl EndpointState {
     pub fn new(added_at_ms: u64) -> Self {
         Self {
             tries: AtomicU64::new(0),
+            unavailable: AtomicU64::new(0),
             picks: AtomicU64::new(0),
             added_at_ms: AtomicU64::new(added_at_ms),
-            unavailable: AtomicU32::new(0),
             answers: Answers::new(),
+            seats: Box::default(),
         }
     }
 
@@ -113,33 +141,93 @@ impl EndpointState {
         self.added_at_ms.store(now_ms, Relaxed);
     }
 
-    /// Whether nothing speaks against picking the endpoint.
-    #[inline]
+    /// Whether nothing speaks against picking the endpoint, whoever says it.
     pub fn is_available(&self) -> bool {
         self.unavailable.load(Relaxed) == 0
     }
 
+    /// Which of the `heeded` bits speak against picking the endpoint.
+    #[inline]
+    pub(crate) fn against(&self, heeded: u64) -> u64 {
+        self.unavailable.load(Relaxed) & heeded
+    }
+
+    /// Which of the `heeded` checks know nothing of the endpoint yet.
+    pub(crate) fn pending(&self, heeded: u64) -> u64 {
+        self.seats.pending.load(Relaxed) & heeded
+    }
+
     /// Whether `reason` holds.
     pub fn holds(&self, reason: Unavailable) -> bool {
-        self.unavailable.load(Relaxed) & reason.bit() != 0
+        self.against(reason.bit()) != 0
     }
 
     /// Makes the endpoint unavailable for `reason`, until [`EndpointState::clear`] takes that reason back.
     pub fn raise(&self, reason: Unavailable) {
-        self.unavailable.fetch_or(reason.bit(), Relaxed);
+        self.change(reason.bit(), 0);
     }
 
     /// Takes `reason` back; the endpoint is available again when no other reason holds.
     pub fn clear(&self, reason: Unavailable) {
-        self.unavailable.fetch_and(!reason.bit(), Relaxed);
+        self.change(0, reason.bit());
+    }
+
+    /// A seat for another check; `None` when 56 different checks have one already. Nobody heeds the check's judgement
+    /// then, and whoever asked for it is to be told.
+    pub fn take_seat(&self) -> Option<Seat> {
+        self.seats.take()
+    }
+
+    /// Gives a seat back. What its check has said is taken back, too.
+    pub fn give_seat_back(&self, seat: Seat) {
+        self.judge(seat, Judgement::Good);
+        self.seats.give_back(seat);
+    }
+
+    /// Says what the check of `seat` thinks of the endpoint; it holds until it says something else.
+    pub fn judge(&self, seat: Seat, judgement: Judgement) {
+        let mask = seat.mask();
+        let before = match judgement {
+            Judgement::Pending => self.seats.pending.fetch_or(mask, Relaxed) & mask,
+            Judgement::Good | Judgement::Bad => self.seats.pending.fetch_and(!mask, Relaxed) & mask,
+        };
+        let is_told = match judgement {
+            Judgement::Good => self.change(0, mask),
+            Judgement::Bad | Judgement::Pending => self.change(mask, 0),
+        };
+        if !is_told && (before != 0) != (judgement == Judgement::Pending) {
+            self.seats.tell();
+        }
+    }
+
+    /// Has `watch` told whenever something speaks against the endpoint or no longer does.
+    pub(crate) fn watch(&self, watch: &Arc<Watch>) {
+        self.seats.watch(watch);
+    }
+
+    /// Says whether that changed anything; if so, the watches have been told.
+    fn change(&self, raise: u64, clear: u64) -> bool {
+        let before = if raise != 0 {
+            self.unavailable.fetch_or(raise, Relaxed)
+        } else {
+            self.unavailable.fetch_and(!clear, Relaxed)
+        };
+        let is_changed = (before | raise) & !clear != before;
+        if is_changed {
+            self.seats.tell();
+        }
+        is_changed
     }
 }
 
-/// Why an endpoint may not be picked at the moment. Several may hold at once.
+/// Why an endpoint may not be picked at the moment, wherever it is listed. Several may hold at once. What a check of
+/// one backend says is told by its [`Seat`] instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
-    /// Finishes what it has.
+    /// Finishes what it has: a person said so. Holds in a panic, too.
     Draining,
+    /// Out of use: a person said so. Holds in a panic, too.
+    Disabled,
     /// Fails its health checks.
     Unhealthy,
     /// Taken out for a while because of how it answered.
@@ -147,14 +235,17 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
-    fn bit(self) -> u32 {
+    fn bit(self) -> u64 {
         match self {
             Self::Draining => 1,
-            Self::Unhealthy => 2,
-            Self::Ejected => 4,
+            Self::Disabled => 2,
+            Self::Unhealthy => 4,
+            Self::Ejected => 8,
         }
     }
 }
+
+const _: () = assert!(crate::seat::DECIDED == 3);
 
 /// Holds an endpoint for one try: it counts as in flight until the lease is dropped.
 ///

@@ -8,6 +8,7 @@ mod adaptive;
 mod answer;
 mod balancer;
 mod by_address;
+mod candidates;
 mod cookie;
 mod endpoint;
 mod key;
@@ -22,8 +23,10 @@ mod ready;
 mod rng;
 mod round_robin;
 mod schedule;
+mod seat;
 mod slow_start;
 mod split;
+mod tiers;
 
 #[cfg(test)]
 mod world;
@@ -36,4 +39,6 @@ pub use key::{HashKey, KeyView, hash_key, request_key};
 pub use override_host::OverrideHosts;
 pub use pick::{NoPick, Pick, PickReason, Picked};
 pub use rng::{Rng, cursor_start};
+pub use seat::{Judgement, Seat};
 pub use split::Split;
+pub use tiers::{Availability, CandidateSpec, TierPlan, plan};

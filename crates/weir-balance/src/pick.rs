@@ -66,6 +66,9 @@ pub enum NoPick {
     NoEndpoints,
     /// All endpoints are unavailable at the moment.
     Unavailable,
+    /// No endpoint is usable, and the first probe of some has not ended. Picking again within the timeout of a probe may
+    /// help (row HC02).
+    Pending,
     /// All available endpoints have been tried already. Picking again without `tried` may help.
     AllTried,
     /// The endpoints that the request names are not to be had, and the override is strict (row EO08).

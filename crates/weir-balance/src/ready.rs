@@ -1,11 +1,14 @@
-//! The endpoints that an algorithm chooses from: ready, with a weight, in one dense array.
+//! The endpoints that an algorithm chooses from: ready, with a weight, of one tier, in one dense array.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::endpoint::{EndpointState, Member};
 use crate::pick::Pick;
 use crate::rng::Rng;
+use crate::seat::DECIDED;
 use crate::slow_start::Ramp;
+use crate::tiers::Availability;
 
 /// How often an algorithm draws again before it takes the next usable endpoint in order.
 pub(crate) const DRAWS: u32 = 16;
@@ -14,33 +17,47 @@ pub(crate) const DRAWS: u32 = 16;
 /// knows the members' indexes.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    states: Box<[Arc<EndpointState>]>,
+    entries: Box<[Entry]>,
     indexes: Box<[u32]>,
     ramp: Option<Ramp>,
+    /// What may speak against an endpoint at all: everything, or in a panic what a person decided.
+    heeded: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: Arc<EndpointState>,
+    /// What may speak against this endpoint here.
+    heeded: u64,
 }
 
 impl Ready {
     /// `indexes` are those of the ready members, in order.
     pub(crate) fn new(members: &[Member], indexes: Vec<u32>, ramp: Option<Ramp>) -> Self {
-        let states = indexes
+        let entries = indexes
             .iter()
-            .map(|index| Arc::clone(&members[*index as usize].state))
+            .map(|index| &members[*index as usize])
+            .map(|member| Entry {
+                state: Arc::clone(&member.state),
+                heeded: member.heeded(),
+            })
             .collect();
         Self {
-            states,
+            entries,
             indexes: indexes.into(),
             ramp,
+            heeded: AtomicU64::new(u64::MAX),
         }
     }
 
     #[inline]
     pub(crate) fn len(&self) -> u32 {
-        self.states.len() as u32
+        self.entries.len() as u32
     }
 
     #[inline]
     pub(crate) fn state(&self, position: u32) -> &EndpointState {
-        &self.states[position as usize]
+        &self.entries[position as usize].state
     }
 
     #[inline]
@@ -51,7 +68,9 @@ impl Ready {
     /// Whether the endpoint may serve this try.
     #[inline]
     pub(crate) fn is_usable(&self, position: u32, tried: &[u32]) -> bool {
-        self.state(position).is_available() && (tried.is_empty() || !tried.contains(&self.index(position)))
+        let entry = &self.entries[position as usize];
+        entry.state.against(entry.heeded & self.heeded.load(Relaxed)) == 0
+            && (tried.is_empty() || !tried.contains(&self.index(position)))
     }
 
     /// Whether the endpoint may serve this try and, when it is new, takes this request.
@@ -87,5 +106,35 @@ impl Ready {
         (start..self.len())
             .chain(0..start.min(self.len()))
             .find(|position| self.is_usable(*position, tried))
+    }
+
+    /// Whether all endpoints are to be used but those that a person has taken out (row LB25).
+    pub(crate) fn set_panic(&self, panics: bool) {
+        let heeded = if panics { DECIDED } else { u64::MAX };
+        if self.heeded.load(Relaxed) != heeded {
+            self.heeded.store(heeded, Relaxed);
+        }
+    }
+
+    /// How many endpoints there are, and how many of them nothing speaks against. Those that a person has taken out do
+    /// not count.
+    pub(crate) fn availability(&self) -> Availability {
+        let mut found = Availability::default();
+        for entry in &self.entries {
+            let against = entry.state.against(entry.heeded);
+            if against & DECIDED != 0 {
+                continue;
+            }
+            let pending = entry.state.pending(entry.heeded);
+            if against == 0 {
+                found.usable += 1;
+                found.total += 1;
+            } else if against & !pending == 0 {
+                found.pending += 1;
+            } else {
+                found.total += 1;
+            }
+        }
+        found
     }
 }

@@ -67,13 +67,11 @@ impl World {
 
 pub(crate) fn member(number: usize, weight: u64) -> Member {
     let address = format!("10.{}.{}.{}:8080", number >> 16, number >> 8 & 255, number & 255);
-    Member {
-        endpoint: Endpoint {
-            weight: Weight::new(weight).expect("a weight"),
-            ..Endpoint::new(EndpointAddress::Tcp(address.parse().expect("an address")))
-        },
-        state: Arc::new(EndpointState::new(0)),
-    }
+    let endpoint = Endpoint {
+        weight: Weight::new(weight).expect("a weight"),
+        ..Endpoint::new(EndpointAddress::Tcp(address.parse().expect("an address")))
+    };
+    Member::new(endpoint, Arc::new(EndpointState::new(0)))
 }
 
 pub(crate) fn members(weights: &[u64]) -> Vec<Member> {

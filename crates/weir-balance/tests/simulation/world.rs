@@ -138,13 +138,13 @@ pub(crate) fn run(algorithm: &Algorithm, scene: &Scene, seed: u64) -> Outcome {
     let count = scene.moods.len();
     let members = || {
         (0..count)
-            .map(|number| Member {
-                endpoint: Endpoint {
+            .map(|number| {
+                let endpoint = Endpoint {
                     weight: Weight::new(scene.weights.get(number).copied().unwrap_or(1))
                         .unwrap_or(Weight::ONE),
                     ..Endpoint::new(EndpointAddress::Tcp(([10, 0, 0, number as u8], 80).into()))
-                },
-                state: Arc::new(EndpointState::new(0)),
+                };
+                Member::new(endpoint, Arc::new(EndpointState::new(0)))
             })
             .collect()
     };

@@ -144,9 +144,6 @@ fn members(endpoints: &[Endpoint], live: &[Arc<LiveEndpoint>]) -> Vec<Member> {
     endpoints
         .iter()
         .zip(live)
-        .map(|(endpoint, live)| Member {
-            endpoint: endpoint.clone(),
-            state: Arc::clone(&live.state),
-        })
+        .map(|(endpoint, live)| Member::new(endpoint.clone(), Arc::clone(&live.state)))
         .collect()
 }

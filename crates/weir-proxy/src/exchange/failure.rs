@@ -170,6 +170,7 @@ impl From<NoPick> for Failure {
             match no_pick {
                 NoPick::NoEndpoints => "no_endpoints",
                 NoPick::Unavailable => "no_endpoint_available",
+                NoPick::Pending => "no_endpoint_probed",
                 NoPick::AllTried => "all_endpoints_tried",
                 NoPick::Override => "override_unavailable",
             },

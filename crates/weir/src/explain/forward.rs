@@ -141,10 +141,7 @@ impl Forwarding {
             .destinations
             .iter()
             .map(|destination| destination.weight);
-        let member = |endpoint: &Endpoint| Member {
-            endpoint: endpoint.clone(),
-            state: Arc::new(EndpointState::new(0)),
-        };
+        let member = |endpoint: &Endpoint| Member::new(endpoint.clone(), Arc::new(EndpointState::new(0)));
         Table {
             spec,
             split: Split::new(weights.zip(identities.iter().map(|identity| &**identity))),

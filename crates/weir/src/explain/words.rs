@@ -215,6 +215,7 @@ pub(crate) fn no_pick(no_pick: NoPick) -> &'static str {
     match no_pick {
         NoPick::NoEndpoints => "no endpoint is ready: 503",
         NoPick::Unavailable => "no endpoint is available: 503",
+        NoPick::Pending => "no endpoint has been probed yet: 503",
         NoPick::AllTried => "every endpoint was tried: 503",
         NoPick::Override => {
             "the endpoint that the request names is not there, and the override is strict: 503"
