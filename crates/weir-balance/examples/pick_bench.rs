@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use weir_balance::{
-    Answer, Balancer, EndpointState, KeyView, Lease, Member, OverrideHosts, Pick, Rng, Split, hash_key,
-    request_key,
+    Answer, Balancer, Counted, Counters, EndpointState, KeyView, Lease, Member, OverrideHosts, Permit, Pick,
+    Rng, Scope, Split, hash_key, request_key,
 };
 use weir_model::{
     Algorithm, BalanceSpec, Choices, ConsistentHash, Endpoint, EndpointAddress, EndpointOverride, HashSource,
@@ -61,6 +61,12 @@ fn main() -> io::Result<()> {
         json,
         "lease watched, answered and ended",
         &SIZES.map(watch_cost_ns),
+    )?;
+    report(
+        &mut out,
+        json,
+        "breaker: one place taken and given back",
+        &[permit_cost_ns()],
     )?;
     report(
         &mut out,
@@ -337,6 +343,17 @@ fn watch_cost_ns(size: usize) -> f64 {
             Answer::Success,
         );
         black_box(lease);
+    })
+}
+
+fn permit_cost_ns() -> f64 {
+    let counters = Counters::new(Scope::Backend);
+    median_ns(|_| {
+        let _ = black_box(Permit::take(
+            &counters,
+            Counted::ParallelRequests,
+            black_box(1_024),
+        ));
     })
 }
 

@@ -7,6 +7,8 @@
 mod adaptive;
 mod answer;
 mod balancer;
+mod breaker;
+mod budget;
 mod by_address;
 mod candidates;
 mod cookie;
@@ -33,6 +35,7 @@ mod world;
 
 pub use answer::Answer;
 pub use balancer::Balancer;
+pub use breaker::{Counted, Counters, Overflow, Permit, Scope};
 pub use cookie::{CookieValue, write_set_cookie};
 pub use endpoint::{EndpointState, Lease, Member, Unavailable};
 pub use key::{HashKey, KeyView, hash_key, request_key};
