@@ -1,13 +1,11 @@
 //! `gateway.networking.k8s.io` `Gateway`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
-
-use weir_model::{HostPattern, Port};
 
 use super::decode::{Decoder, Field};
 use super::endpoint_slice::ip_address;
-use super::{GatewayListener, Protocol, hostname, listener, words};
+use super::{GatewayListener, hostname, listener, words};
 use crate::yaml::{Finding, Span, Spanned};
 
 /// Where traffic comes in.
@@ -106,13 +104,10 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<Gateway> 
 #[derive(Default)]
 struct Taken {
     names: HashSet<Arc<str>>,
-    /// Port, protocol and hostname, and the name of the listener that has them.
-    places: HashMap<(Port, Protocol, HostPattern), Arc<str>>,
 }
 
 impl Taken {
-    /// Names are unique, and so are port, protocol and hostname together (Gateway API, CEL rules of
-    /// `GatewaySpec`). A listener that is refused takes nothing.
+    /// Names are unique (Gateway API, CEL rule of `GatewaySpec`). A listener that is refused takes nothing.
     fn take(&mut self, decoder: &mut Decoder, listener: &GatewayListener, refused: bool) {
         let name = &listener.name.value;
         if self.names.contains(name) {
@@ -124,21 +119,8 @@ impl Taken {
             );
             return;
         }
-        let place = (
-            listener.port.value,
-            listener.protocol.value.clone(),
-            listener.hostname.value.clone(),
-        );
-        if let Some(other) = self.places.get(&place) {
-            let message =
-                format!("listeners \"{other}\" and \"{name}\" have the same port, protocol and hostname");
-            decoder.conflict(
-                listener.port.span,
-                message,
-                "change one of the three, or remove this listener",
-            );
-        } else if !refused {
-            self.places.insert(place, name.clone());
+        // That listeners share port, protocol and hostname is a conflict of all of them (`translate::gateway`).
+        if !refused {
             self.names.insert(name.clone());
         }
     }

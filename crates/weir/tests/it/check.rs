@@ -105,3 +105,45 @@ fn warnings_count_as_errors_when_strict() {
     assert_eq!((lax.code, strict.code), (Some(0), Some(3)), "{lax:?}");
     assert!(lax.stdout.contains("hostnamez"), "{}", lax.stdout);
 }
+
+/// Two listeners of one Gateway that nothing tells apart, and one that is fine.
+const CONFLICT: &str = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: eg}
+spec:
+  gatewayClassName: eg
+  listeners:
+    - {name: left, protocol: HTTP, port: 8081}
+    - {name: fine, protocol: HTTP, port: 8080}
+    - {name: right, protocol: HTTP, port: 8081}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec:
+  parentRefs: [{name: eg}]
+  rules:
+    - filters: [{type: RequestRedirect, requestRedirect: {hostname: shop.example.com}}]
+";
+
+#[test]
+fn conflicting_listeners_are_refused_together_and_alone() {
+    let folder = Folder::new();
+    let path = folder.write("weir.yaml", CONFLICT);
+    let path = path.to_str().expect("UTF-8");
+    let checked = weir(&["check", path], "");
+    assert_eq!(checked.code, Some(3), "{checked:?}");
+    for part in [
+        format!("{path}:7:42"),
+        format!("{path}:9:43"),
+        "listener left claims the same port and hostname as listener right".to_owned(),
+        "listener right claims the same port and hostname as listener left".to_owned(),
+        "give each its own hostname or port".to_owned(),
+        "2 errors".to_owned(),
+    ] {
+        assert!(checked.stdout.contains(&part), "{part}\n{}", checked.stdout);
+    }
+    let explained = |port: u16| weir(&["explain", "-c", path, &format!("http://a:{port}/")], "").code;
+    assert_eq!((explained(8080), explained(8081)), (Some(0), Some(1)));
+}
