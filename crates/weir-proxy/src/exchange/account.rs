@@ -37,7 +37,7 @@ fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us:
     wall::write_rfc3339(wall::unix_ms().saturating_sub(duration_us / 1000), line);
     line.push(b'"');
     write_json(line, "method", head.method.name(bytes).as_bytes());
-    write_json(line, "x-envoy-origin-path", head.target.of(bytes));
+    write_json(line, "path", head.target.of(bytes));
     let protocol = if head.version == Version::Http10 {
         "HTTP/1.0"
     } else {
@@ -45,32 +45,32 @@ fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us:
     };
     write_json(line, "protocol", protocol.as_bytes());
     // Writing into a Vec cannot fail.
-    let _ = write!(line, ",\"response_code\":{}", record.status);
+    let _ = write!(line, ",\"status\":{}", record.status);
     let reason = record
         .reason
         .as_ref()
         .map_or("via_upstream", |reason| reason.word());
-    write_json(line, "response_code_details", reason.as_bytes());
+    write_json(line, "reason", reason.as_bytes());
     let _ = write!(
         line,
-        ",\"bytes_received\":{},\"bytes_sent\":{},\"duration\":{}.{:03}",
+        ",\"bytes_received\":{},\"bytes_sent\":{},\"duration_ms\":{}.{:03}",
         record.bytes_received,
         record.bytes_sent,
         duration_us / 1000,
         duration_us % 1000
     );
-    write_json(line, "x-forwarded-for", field(Known::XForwardedFor));
-    write_json(line, "user-agent", field(Known::UserAgent));
+    write_json(line, "x_forwarded_for", field(Known::XForwardedFor));
+    write_json(line, "user_agent", field(Known::UserAgent));
     write_json(
         line,
-        "x-request-id",
+        "request_id",
         if is_own_id {
             &request_id
         } else {
             field(Known::XRequestId)
         },
     );
-    write_json(line, ":authority", exchange.authority());
+    write_json(line, "authority", exchange.authority());
     write_way(exchange, found, line);
     line.extend_from_slice(b"}\n");
 }
@@ -81,19 +81,15 @@ fn write_way(exchange: &Exchange<'_>, found: Option<&Found<'_>>, line: &mut Vec<
     let pool = record.endpoint.as_ref();
     write_json(
         line,
-        "upstream_host",
+        "endpoint",
         pool.map_or(&[][..], |pool| pool.endpoint.text.as_bytes()),
     );
     write_json(
         line,
-        "upstream_cluster",
+        "backend",
         record.backend.as_deref().unwrap_or_default().as_bytes(),
     );
-    let _ = write!(
-        line,
-        ",\"downstream_remote_address\":\"{}\",\"client_ip\":\"",
-        exchange.client.peer
-    );
+    let _ = write!(line, ",\"peer\":\"{}\",\"client_ip\":\"", exchange.client.peer);
     forwarded::address_text(line, exchange.request.client_ip);
     line.push(b'"');
     write_json(
@@ -103,7 +99,7 @@ fn write_way(exchange: &Exchange<'_>, found: Option<&Found<'_>>, line: &mut Vec<
     );
     write_json(
         line,
-        "route_name",
+        "route",
         found.map_or(&[][..], |found| found.rule.live.key.as_bytes()),
     );
 }

@@ -383,3 +383,52 @@ fn an_endpoint_that_refuses_connections_is_passed_by() {
     }
     assert_eq!(counts(&backends).iter().sum::<usize>(), 30);
 }
+
+/// Ports of loopback on which nobody listens.
+fn dead(count: usize) -> Vec<SocketAddr> {
+    let bind = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listeners: Vec<_> = (0..count).map(|_| bind()).collect();
+    listeners.iter().map(|one| one.local_addr().unwrap()).collect()
+}
+
+#[test]
+fn rl05_a_try_after_a_refused_connection_goes_to_an_endpoint_that_was_not_tried() {
+    // Two of three are dead: three tries always reach the third unless one of them is wasted on a dead one.
+    for algorithm in [
+        spec(Algorithm::Random),
+        spec(Algorithm::RoundRobin),
+        spec(Algorithm::LeastRequest(weir_model::LeastRequest::default())),
+        hash(HashSource::Headers(vec!["x-user".into()])),
+    ] {
+        let alive = Backend::answering(|seen| respond(200, "", seen.body.as_slice()));
+        let mut all = dead(2);
+        all.push(alive.address);
+        let rig = Rig::new(&Plan::to(&all).balance(algorithm.clone()));
+        let mut client = rig.client();
+        for number in 0..40 {
+            // Nothing was sent to who refused, so that a POST is as safe as a GET, and its body arrives once.
+            client.send(&format!(
+                "POST / HTTP/1.1\r\nHost: a\r\nX-User: {number}\r\nContent-Length: 2\r\n\r\n{number:02}"
+            ));
+            let response = client.response();
+            assert_eq!(response.status, 200, "{algorithm:?}");
+            assert_eq!(response.body, format!("{number:02}").as_bytes());
+        }
+        assert_eq!(alive.seen().len(), 40, "{algorithm:?}");
+    }
+}
+
+#[test]
+fn rl05_there_are_three_tries_at_most() {
+    let alive = Backend::answering(|_| respond(200, "", b""));
+    let mut all = dead(3);
+    all.push(alive.address);
+    let rig = Rig::new(&Plan::to(&all).balance(spec(Algorithm::RoundRobin)));
+    let answers: Vec<u16> = (0..40).map(|_| ask(&rig, "").status).collect();
+    // In turn: whoever meets the three dead ones first has no try left for the fourth.
+    assert!(answers.contains(&200) && answers.contains(&502), "{answers:?}");
+    assert!(
+        answers.iter().all(|status| [200, 502].contains(status)),
+        "{answers:?}"
+    );
+}

@@ -222,22 +222,22 @@ fn the_access_log_has_one_line_of_json_for_each_exchange() {
     let id = backend.take().field("x-request-id").unwrap().to_owned();
     for part in [
         r#""method":"POST""#,
-        r#""x-envoy-origin-path":"/in?a=\"b""#,
-        r#""response_code":201"#,
-        r#""response_code_details":"via_upstream""#,
+        r#""path":"/in?a=\"b""#,
+        r#""status":201"#,
+        r#""reason":"via_upstream""#,
         r#""bytes_received":3,"bytes_sent":4"#,
-        r#""user-agent":"u\\a""#,
-        r#"":authority":"h""#,
-        &format!(r#""x-request-id":"{id}""#),
-        &format!(r#""upstream_host":"{}""#, backend.address),
-        r#""upstream_cluster":"service/default/only/80""#,
+        r#""user_agent":"u\\a""#,
+        r#""authority":"h""#,
+        &format!(r#""request_id":"{id}""#),
+        &format!(r#""endpoint":"{}""#, backend.address),
+        r#""backend":"service/default/only/80""#,
         r#""client_ip":"127.0.0.1""#,
-        r#""route_name":"httproute/default/route/rule/0""#,
+        r#""route":"httproute/default/route/rule/0""#,
     ] {
         assert!(lines[0].contains(part), "{part} in {}", lines[0]);
     }
     assert!(
-        lines[1].contains(r#""response_code":404,"response_code_details":"no_route""#),
+        lines[1].contains(r#""status":404,"reason":"no_route""#),
         "{}",
         lines[1]
     );

@@ -186,7 +186,7 @@ fn op11_usr1_opens_the_access_log_again() {
     assert_eq!((old + &new).lines().count(), 2);
     for line in new.lines() {
         let record: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        assert_eq!(record["response_code"], 200, "{record}");
+        assert_eq!(record["status"], 200, "{record}");
     }
     assert!(new.contains("second"), "{new}");
 }
