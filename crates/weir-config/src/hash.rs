@@ -1,4 +1,4 @@
-//! A fast hash for tables that live as long as one translation.
+//! A fast hash for tables of what the configuration names.
 //!
 //! It does not withstand somebody who chooses names so that they collide: whoever writes the configuration may
 //! do worse things to it.

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+mod hash;
 pub mod nearest;
 pub mod report;
 pub mod resource;

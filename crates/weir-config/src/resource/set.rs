@@ -1,12 +1,12 @@
 //! All resources of all files.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use weir_model::{ObjectName, Origin, Problem};
 
 use super::{Decoded, Placed, Reader, Resource};
+use crate::hash::QuickMap;
 use crate::yaml::{Finding, sections};
 
 /// What the files say: the input of translation.
@@ -25,7 +25,7 @@ pub struct Assembly {
     set: ResourceSet,
     /// Index in `set.objects`. Kinds of different groups with the same name share a key space, as they share
     /// names in messages.
-    places: HashMap<ObjectName, usize>,
+    places: QuickMap<ObjectName, usize>,
 }
 
 impl Assembly {
@@ -37,7 +37,7 @@ impl Assembly {
         };
         Self {
             set,
-            places: HashMap::with_capacity(objects),
+            places: QuickMap::with_capacity_and_hasher(objects, Default::default()),
         }
     }
 

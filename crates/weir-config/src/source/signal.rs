@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use notify::Event;
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 
 use super::walk::is_configuration;
 
 /// What an event says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// These are complete: written and closed, renamed or removed. Or events were lost, so that all may be.
+    /// These are complete: written and closed, or renamed to. Or events were lost, so that all may be.
     Complete(Vec<PathBuf>),
+    /// These are removed or renamed to something else; others may take their places at once.
+    Gone(Vec<PathBuf>),
     /// Somebody writes this file, and its close will be seen.
     Writing(PathBuf),
     /// Something else happened: a new name, other permissions, or a write whose end will not be seen.
@@ -83,6 +85,10 @@ impl Filter {
             .collect();
         let is_contents =
             CLOSES_ARE_SEEN && paths.iter().any(|(interest, _)| *interest == Interest::Contents);
+        let is_gone = matches!(
+            event.kind,
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From))
+        );
         match event.kind {
             // Reading is no change; weir itself reads.
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
@@ -101,7 +107,11 @@ impl Filter {
             }
         }
         let paths: Vec<_> = paths.into_iter().map(|(_, path)| one_name(path)).collect();
-        (!paths.is_empty()).then_some(Signal::Complete(paths))
+        let signal = match is_gone {
+            true => Signal::Gone,
+            false => Signal::Complete,
+        };
+        (!paths.is_empty()).then(|| signal(paths))
     }
 
     fn interest(&self, path: &Path) -> Option<Interest> {

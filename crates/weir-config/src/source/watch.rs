@@ -17,8 +17,10 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use super::signal::{Filter, Signal};
 use super::walk::{Walk, walk};
 
-/// Time that is given to changes that belong together, such as a removal and the name that takes its place.
+/// Time that is given to a removal, so that a name that takes its place belongs to it.
 const TOGETHER: Duration = Duration::from_millis(5);
+/// Time that is given to a file that is complete: further ones of the same command are likely on their way.
+const NEXT_FILE: Duration = Duration::from_millis(1);
 /// Time without further changes after which something whose end cannot be seen counts as complete.
 const QUIET: Duration = Duration::from_millis(80);
 /// Longest time that changes can put off a wake while nobody is seen to write.
@@ -53,8 +55,10 @@ pub struct Watcher {
 /// Why [`Watcher::next`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// Something may have changed: load again.
+    /// The kernel told of a change: what was written since has to be loaded ([`super::FileSource::load_written`]).
     Files,
+    /// Something looks changed, or has not been looked at for long: load everything.
+    Polled,
     /// A [`Waker`] asked.
     Asked,
     /// The time is over.
@@ -79,6 +83,8 @@ struct Pending {
     since: Instant,
     /// When they are to be told, unless somebody writes.
     due: Instant,
+    /// Names that went away, and until when something else may take their places.
+    gone: HashMap<PathBuf, Instant>,
     /// Files that are being written, and when they last were.
     writers: HashMap<PathBuf, Instant>,
     /// Found by looking, so that only looking again says whether it is over.
@@ -90,6 +96,7 @@ impl Pending {
         Self {
             since: now,
             due: now,
+            gone: HashMap::new(),
             writers: HashMap::new(),
             is_polled: false,
         }
@@ -100,6 +107,14 @@ impl Pending {
             Signal::Complete(paths) => {
                 for path in paths {
                     self.writers.remove(path);
+                    self.gone.remove(path);
+                }
+                NEXT_FILE
+            }
+            Signal::Gone(paths) => {
+                for path in paths {
+                    self.writers.remove(path);
+                    self.gone.insert(path.clone(), now + TOGETHER);
                 }
                 TOGETHER
             }
@@ -111,7 +126,8 @@ impl Pending {
             Signal::Asked => Duration::ZERO,
         };
         self.is_polled = false;
-        self.due = (now + wait).min(self.since + QUIET_MAX);
+        let replaced = self.gone.values().max().copied().unwrap_or(now);
+        self.due = (now + wait).max(replaced).min(self.since + QUIET_MAX);
     }
 
     /// When they are to be told.
@@ -180,7 +196,12 @@ impl Watcher {
                 if self.pending.is_none() {
                     self.poll(now);
                 } else if self.is_still(now) {
-                    return self.tell(Changed::Files);
+                    let is_polled = self.pending.as_ref().is_some_and(|pending| pending.is_polled);
+                    return self.tell(if is_polled {
+                        Changed::Polled
+                    } else {
+                        Changed::Files
+                    });
                 }
                 continue;
             }
@@ -480,6 +501,7 @@ mod tests {
         let at = |ms: u64| start + Duration::from_millis(ms);
         let write = |path: &str| Signal::Writing(PathBuf::from(path));
         let close = |path: &str| Signal::Complete(vec![PathBuf::from(path)]);
+        let gone = |path: &str| Signal::Gone(vec![PathBuf::from(path)]);
         let often: Vec<_> = (0..10).map(|second| (second * 1000, write("a"))).collect();
         let both = [(0, write("a")), (100, write("b"))];
         for (name, signals, due) in [
@@ -490,13 +512,20 @@ mod tests {
             (
                 "both closed",
                 [&both[..], &[(200, close("a")), (300, close("b"))]].concat(),
-                305,
+                301,
+            ),
+            ("removed", vec![(0, gone("a"))], 5),
+            ("removed and replaced", vec![(0, gone("a")), (2, close("a"))], 3),
+            (
+                "removed, and another written",
+                vec![(0, gone("a")), (2, close("b"))],
+                5,
             ),
             ("touched", vec![(0, Signal::Touched)], 80),
             (
                 "touched and renamed",
                 vec![(0, Signal::Touched), (1, close("a"))],
-                6,
+                2,
             ),
         ] {
             let mut pending = Pending::new(start);
@@ -518,7 +547,7 @@ mod tests {
         watcher.events = None;
         settle(&mut watcher);
         scratch.write("a.yaml", "a: 22");
-        assert_eq!(watcher.next(SOON), Changed::Files);
+        assert_eq!(watcher.next(SOON), Changed::Polled);
     }
 
     #[test]

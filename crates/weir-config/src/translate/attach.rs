@@ -5,10 +5,10 @@ use std::ops::Range;
 use weir_model::HostPattern;
 
 use super::gateway::{GATEWAY_GROUP, JudgedGateway, JudgedListener};
-use super::hash::QuickMap;
 use super::index::{Index, Object};
 use super::refusal::{self, Refusal};
 use super::reporter::Reporter;
+use crate::hash::QuickMap;
 use crate::resource::{AllowedNamespaces, GatewayListener, HttpRoute, ParentReference, Placed};
 use crate::yaml::Finding;
 

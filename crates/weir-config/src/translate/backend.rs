@@ -7,11 +7,11 @@ use weir_model::{Backend as ModelBackend, BackendId, DnsSpec, ObjectName, Port, 
 
 use super::change::Previous;
 use super::endpoint;
-use super::hash::QuickMap;
 use super::index::{Index, Object};
 use super::options::Options;
 use super::reference::{self, Unresolved};
 use super::reporter::Reporter;
+use crate::hash::QuickMap;
 use crate::resource::{Backend, BackendReference, Placed, Service, ServicePort};
 use crate::yaml::Finding;
 

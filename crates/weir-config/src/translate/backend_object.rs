@@ -1,10 +1,10 @@
 //! Envoy Gateway Backends by themselves: which can be served, and what their status says.
 
 use super::endpoint;
-use super::hash::QuickMap;
 use super::index::{Index, Object};
 use super::options::Options;
 use super::reporter::{Reporter, sentence};
+use crate::hash::QuickMap;
 use crate::resource::{AppProtocol, Backend, BackendAddress, BackendType, Body, Placed};
 use crate::status::{Condition, Status, StatusBody};
 use crate::yaml::Finding;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use weir_model::{HostPattern, Port};
 
 use super::class::Classes;
-use super::hash::QuickMap;
 use super::index::{Index, Object};
 use super::options::Options;
 use super::reporter::{Reporter, listed};
+use crate::hash::QuickMap;
 use crate::resource::{AddressKind, Gateway, GatewayListener, Protocol};
 use crate::yaml::{Finding, Span};
 

@@ -7,8 +7,8 @@ use std::cmp::Ordering;
 use weir_model::{ObjectName, Origin};
 
 use super::grant::Grants;
-use super::hash::QuickMap;
 use super::tls::TlsTargets;
+use crate::hash::QuickMap;
 use crate::nearest::nearest;
 use crate::resource::{
     Backend, Body, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Labels, Placed, Policy,

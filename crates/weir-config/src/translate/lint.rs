@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use weir_model::{HostPattern, Listener, Match, PathMatch, Route, ValueMatch};
 
-use super::hash::QuickMap;
 use super::index::Object;
 use super::reporter::Reporter;
+use crate::hash::QuickMap;
 use crate::resource::{HttpRoute, HttpRule};
 use crate::yaml::{Finding, Span};
 

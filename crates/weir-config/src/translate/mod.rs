@@ -17,7 +17,6 @@ mod endpoint;
 mod filter;
 mod gateway;
 mod grant;
-mod hash;
 mod index;
 mod lint;
 mod listener;

@@ -4,9 +4,9 @@ use super::backend::{Definition, ENVOY_GATEWAY_GROUP};
 use super::backend_object;
 use super::gateway::GATEWAY_GROUP;
 use super::grant::Referrer;
-use super::hash::QuickMap;
 use super::index::{Index, Object};
 use super::reporter::listed;
+use crate::hash::QuickMap;
 use crate::resource::{BackendReference, Placed, Service, ServicePort, TargetPort};
 use crate::yaml::Finding;
 

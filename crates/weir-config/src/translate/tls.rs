@@ -2,8 +2,8 @@
 //! sent in the clear.
 
 use super::backend::ENVOY_GATEWAY_GROUP;
-use super::hash::QuickMap;
 use super::index::Object;
+use crate::hash::QuickMap;
 use crate::resource::{BackendReference, BackendTlsPolicy, TlsTarget};
 use crate::yaml::Finding;
 

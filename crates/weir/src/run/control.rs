@@ -46,6 +46,17 @@ pub(crate) enum Input {
     Text(String, String),
 }
 
+/// Why it is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The kernel told that files were written: the others need not be read.
+    Written,
+    /// Somebody wants it, and wants to hear of the result even when nothing changed.
+    Asked,
+    /// It is the first time, or something looks different.
+    Unknown,
+}
+
 /// One reading of the source.
 struct Reading {
     set: ResourceSet,
@@ -68,13 +79,12 @@ impl Control {
         }
     }
 
-    /// Loads and puts in force what changed. `asked`: somebody wants to hear of the result even when nothing
-    /// changed. Returns whether a configuration is in force.
-    pub(crate) fn load(&mut self, plane: &Plane, asked: bool) -> bool {
+    /// Loads and puts in force what changed. Returns whether a configuration is in force.
+    pub(crate) fn load(&mut self, plane: &Plane, cause: Cause) -> bool {
         let started = Instant::now();
-        let reading = self.read();
+        let reading = self.read(cause);
         if !reading.is_changed && self.generation_disk > 0 {
-            if asked {
+            if cause == Cause::Asked {
                 let generation = self.generation_running;
                 self.log.info(&format!(
                     "nothing has changed: generation {generation} stays in force"
@@ -142,10 +152,13 @@ impl Control {
         );
     }
 
-    fn read(&mut self) -> Reading {
+    fn read(&mut self, cause: Cause) -> Reading {
         match &mut self.source {
             Input::Files(source) => {
-                let loaded = source.load();
+                let loaded = match cause {
+                    Cause::Written => source.load_written(),
+                    Cause::Asked | Cause::Unknown => source.load(),
+                };
                 Reading {
                     is_changed: !loaded.change.is_nothing(),
                     set: loaded.resources,

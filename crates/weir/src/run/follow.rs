@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use weir_config::source::{Changed, Waker, Watcher};
 
-use super::control::Control;
+use super::control::{Cause, Control};
 use super::plane::Plane;
 
 /// Time between two reminders that what runs is not what is written.
@@ -43,8 +43,9 @@ impl Follower {
                         return;
                     }
                     match changed {
-                        Changed::Files => control.load(&plane, false),
-                        Changed::Asked => control.load(&plane, true),
+                        Changed::Files => control.load(&plane, Cause::Written),
+                        Changed::Polled => control.load(&plane, Cause::Unknown),
+                        Changed::Asked => control.load(&plane, Cause::Asked),
                         Changed::Timeout => {
                             control.remind();
                             continue;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_config::source::{FileSource, Watcher};
 
-use super::control::{Control, Input};
+use super::control::{Cause, Control, Input};
 use super::follow::{self, Follower};
 use super::pidfile::Pidfile;
 use super::plane::Plane;
@@ -112,7 +112,7 @@ fn first_load(plan: &ServePlan, plane: &Plane, log: Log) -> Result<Control, Comm
         Origin::Text { name, text } => (Input::Text(name.clone(), text.clone()), name.clone()),
     };
     let mut control = Control::new(input, plan.strict, log);
-    let is_in_force = control.load(plane, false);
+    let is_in_force = control.load(plane, Cause::Unknown);
     let refuse = |what: &str, next: &str| Err(CommandError::new(Exit::Config, what).place(&place).next(next));
     if !is_in_force {
         return refuse(
