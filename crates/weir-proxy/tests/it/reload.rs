@@ -205,7 +205,7 @@ fn a_port_in_use_costs_that_listener_only_and_is_tried_again() {
 }
 
 #[test]
-fn names_are_resolved_and_unknown_ones_are_no_failure_to_start() {
+fn row29_names_are_resolved_kept_and_unknown_ones_are_no_failure_to_start() {
     let backend = Backend::named("a");
     let port = |number: u16| Port::new(u64::from(number)).unwrap();
     let mut plan = Plan::new();
@@ -239,4 +239,10 @@ fn names_are_resolved_and_unknown_ones_are_no_failure_to_start() {
     eventually("the failure is told", || {
         events.lock().unwrap().contains("no-such-name.invalid")
     });
+    // What is known of a name outlasts a reload: there is no moment without its addresses.
+    for path in ["/more", "/most"] {
+        plan.rules.push(prefix_rule(path, forward_to(&[0])));
+        assert!(rig.gateway.publish(Arc::new(plan.config())).is_changed);
+        assert_eq!(rig.get(path).status, 200, "{path}");
+    }
 }

@@ -1,5 +1,5 @@
 //! The router as its users see it: rules of precedence by tables, random configurations against a matcher that is
-//! obviously right, explanations, and what a lookup allocates.
+//! obviously right, explanations, what a lookup allocates, and what it costs among many.
 
 #![allow(
     clippy::expect_used,
@@ -10,4 +10,5 @@ mod against_naive;
 mod allocation;
 mod explanation;
 mod precedence;
+mod scale;
 mod support;
