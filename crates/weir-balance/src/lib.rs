@@ -11,8 +11,10 @@ mod breaker;
 mod budget;
 mod by_address;
 mod candidates;
+mod change;
 mod cookie;
 mod endpoint;
+mod health;
 mod key;
 mod least_request;
 mod maglev;
@@ -36,8 +38,12 @@ mod world;
 pub use answer::Answer;
 pub use balancer::Balancer;
 pub use breaker::{Counted, Counters, Overflow, Permit, Scope};
+pub use change::{
+    Change, Decision, Ejection, EjectionCause, HealthyCause, ProbeFailure, ReturnCause, UnhealthyCause,
+};
 pub use cookie::{CookieValue, write_set_cookie};
 pub use endpoint::{EndpointState, Lease, Member, Unavailable};
+pub use health::{Arrival, Health, ProbeOutcome, Verdict};
 pub use key::{HashKey, KeyView, hash_key, request_key};
 pub use override_host::OverrideHosts;
 pub use pick::{NoPick, Pick, PickReason, Picked};
