@@ -9,7 +9,8 @@ use crate::{DnsSpec, ObjectName, Origin, Port, Tier, Weight};
 /// A named group of endpoints that serve the same thing (a Service port, an Envoy Gateway `Backend`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
-    /// Stable key over reloads: `service/NAMESPACE/NAME/PORT` or `backend/NAMESPACE/NAME`.
+    /// Stable key over reloads: `service/NAMESPACE/NAME/PORT`, `backend/NAMESPACE/NAME`, or `tenant/NAME` and what
+    /// part of the tenant it is.
     pub key: Arc<str>,
     /// The object that defines it.
     pub object: ObjectName,

@@ -66,6 +66,9 @@ pub struct Redirect {
     pub port: Option<Port>,
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
+    /// Answer with the path alone (RFC 9110 10.2.2), which stays right behind a proxy on another port. Nothing but
+    /// [`Self::path`] counts then.
+    pub is_relative: bool,
 }
 
 /// Gateway API `HTTPURLRewriteFilter`.
@@ -75,6 +78,8 @@ pub struct Rewrite {
     pub host: Option<Arc<str>>,
     /// The new path.
     pub path: Option<PathRewrite>,
+    /// A query that goes before the request's own, joined with `&` (tenants: the query of a service's URL).
+    pub query: Option<Arc<str>>,
 }
 
 /// How a path changes.
@@ -84,6 +89,14 @@ pub enum PathRewrite {
     Full(Arc<str>),
     /// The matched prefix; drops exactly one joining slash (Gateway API `ReplacePrefixMatch`).
     Prefix(Arc<str>),
+    /// A literal start of the path, whatever matched it; joined like [`Self::Prefix`]. A path that does not begin
+    /// with it gets the new start before it.
+    Start {
+        /// What goes; without slash at its end, so that it is empty for the root.
+        from: Arc<str>,
+        /// What comes in its place.
+        to: Arc<str>,
+    },
 }
 
 /// Gateway API `HTTPRequestMirrorFilter`.

@@ -102,6 +102,8 @@ pub struct FixedAnswer {
     pub status: u16,
     /// Why, in the words of the status conditions, for example `BackendNotFound`.
     pub reason: Arc<str>,
+    /// Methods that there are, for the `Allow` of a 405 (RFC 9110 15.5.6).
+    pub allow: Option<Arc<str>>,
 }
 
 /// Time bounds of a rule. `None` switches a bound off.

@@ -212,6 +212,7 @@ fn route(at: usize, prefix: &str, tenant: Option<&str>) -> Arc<Route> {
         action: Action::Answer(FixedAnswer {
             status: 500,
             reason: "".into(),
+            allow: None,
         }),
         timeouts: Timeouts::default(),
         traffic: None,

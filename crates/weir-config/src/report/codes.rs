@@ -19,6 +19,7 @@ pub const CODES: &[(&str, &[Code])] = &[
     ("Objects by themselves", OBJECTS),
     ("Objects together", TRANSLATION),
     ("Policies", POLICIES),
+    ("Tenants files", TENANTS),
 ];
 
 /// Looks a code up.
@@ -226,6 +227,52 @@ const POLICIES: &[Code] = &[
     is("E0314", "A policy is not valid once merged."),
     is("E0315", "Another policy already has the target."),
     is("E0316", "A policy's target has no section of that name."),
+];
+
+const TENANTS: &[Code] = &[
+    is(
+        "W0401",
+        "A key of a tenants file is accepted but has no effect yet.",
+    ),
+    is("E0401", "A tenant has neither domains nor a path prefix."),
+    is("E0402", "A domain is not a host name, a wildcard or an address."),
+    is("E0403", "A path or path prefix has the wrong form."),
+    is("E0404", "The URL of a service has the wrong form."),
+    is(
+        "E0405",
+        "Two services of a tenant have the same name; the first one counts.",
+    ),
+    is(
+        "E0406",
+        "Two tenants claim the same domain and prefix; the first one has it.",
+    ),
+    is(
+        "E0407",
+        "An environment variable is missing, or a reference to one has the wrong form.",
+    ),
+    is(
+        "E0408",
+        "Something is not supported yet and must not be skipped: what depends on it is not served.",
+    ),
+    is(
+        "N0409",
+        "A key means something else here; the message says what to write.",
+    ),
+    is("E0410", "The pattern of a route has the wrong form."),
+    is("N0411", "A tenants file lists no tenants."),
+    is("W0412", "A tenant has no services."),
+    is(
+        "E0413",
+        "A route or canary names a service that its tenant does not have.",
+    ),
+    is(
+        "W0414",
+        "Services of one tenant are too different to share a balancer; requests are spread by weight.",
+    ),
+    is(
+        "W0416",
+        "Those who share an address and port trust different proxies.",
+    ),
 ];
 
 /// The text of `docs/problems.md`.

@@ -52,7 +52,8 @@ pub(super) fn decode_precise(
     }
 }
 
-fn help(text: &str) -> Option<&'static str> {
+/// What was probably meant by a text that is not a host name.
+pub(super) fn help(text: &str) -> Option<&'static str> {
     match text {
         "*" => Some("leave the field out to match all hosts"),
         _ if text.contains("://") => Some("leave out the scheme: only the host name counts"),

@@ -198,6 +198,7 @@ fn redirect(decoder: &mut Decoder, field: Field<'_>) -> Option<Redirect> {
         path,
         port: port.map(|port| port.value),
         status,
+        is_relative: false,
     })
 }
 
@@ -213,6 +214,7 @@ fn rewrite(decoder: &mut Decoder, field: Field<'_>) -> Option<Rewrite> {
     (!decoder.failed_since(mark)).then(|| Rewrite {
         host: host.map(|host| host.value),
         path,
+        query: None,
     })
 }
 

@@ -134,7 +134,8 @@ fn path(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<PathMatch>> {
     Some(Spanned::new(path, value.span))
 }
 
-fn path_finding(value: &Spanned<Arc<str>>) -> Option<Finding> {
+/// What is wrong with a path that requests are to be matched by.
+pub(super) fn path_finding(value: &Spanned<Arc<str>>) -> Option<Finding> {
     let finding = |message: String| Finding::new("E0103", value.span, message);
     if !value.starts_with('/') {
         let help = format!("write \"/{}\"", value.value);
@@ -159,7 +160,7 @@ fn path_finding(value: &Spanned<Arc<str>>) -> Option<Finding> {
 }
 
 /// The path as requests have it when they are matched: `%c3` is `%C3`, `%41` is `A` (RFC 3986 6.2.2).
-fn normalised(decoder: &mut Decoder, value: &Spanned<Arc<str>>) -> Option<Arc<str>> {
+pub(super) fn normalised(decoder: &mut Decoder, value: &Spanned<Arc<str>>) -> Option<Arc<str>> {
     match weir_wire::path::normalise(value.as_bytes()) {
         Ok(normal) if *normal.path == *value.value => Some(value.value.clone()),
         Ok(normal) => Some(Arc::from(normal.path)),

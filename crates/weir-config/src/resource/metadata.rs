@@ -8,7 +8,7 @@ use weir_model::{ObjectName, Origin, Problem};
 use super::decode::{Decoder, Field};
 use super::{
     Backend, BackendTlsPolicy, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Namespace, Policy,
-    ReferenceGrant, Service, Unserved, format,
+    ReferenceGrant, Service, Tenant, Unserved, format,
 };
 use crate::yaml::{Finding, Span, Spanned};
 
@@ -79,6 +79,8 @@ pub enum Body {
     ClientTrafficPolicy(Policy),
     /// `gateway.networking.k8s.io` BackendTLSPolicy, which is not served: what it names is refused.
     BackendTlsPolicy(BackendTlsPolicy),
+    /// One tenant of a tenants file; the object's kind is `Tenant`.
+    Tenant(Box<Tenant>),
     /// A kind that weir knows but does not serve.
     Unserved(Unserved),
 }

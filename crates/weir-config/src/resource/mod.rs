@@ -29,6 +29,7 @@ mod reference_grant;
 mod selector;
 mod service;
 mod set;
+mod tenants;
 mod unknown_field;
 mod unserved;
 mod words;
@@ -54,6 +55,10 @@ pub use reference_grant::{GrantFrom, GrantTo, ReferenceGrant};
 pub use selector::{LabelExpression, LabelOperator, LabelSelector};
 pub use service::{Service, ServicePort, TargetPort, TransportProtocol};
 pub use set::{Assembly, ResourceSet};
+pub use tenants::{
+    BarePrefix, Canary, CanaryMark, Environment, HostHeader, RouteTarget, ServiceUrl, Tenant, TenantBalance,
+    TenantFilters, TenantRoute, TenantService, TenantSettings, TenantTimeouts,
+};
 pub use unserved::{Unserved, UnservedRole};
 
 pub use crate::yaml::Finding;

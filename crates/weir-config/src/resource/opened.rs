@@ -6,7 +6,7 @@ use weir_model::ObjectName;
 
 use super::decode::{Decoder, Field, Fields};
 use super::kinds::{self, Kind};
-use super::{Metadata, metadata, words};
+use super::{Metadata, metadata, tenants, words};
 use crate::nearest::nearest;
 use crate::yaml::{Finding, Node, Span};
 
@@ -47,10 +47,11 @@ pub(super) fn open<'n>(decoder: &mut Decoder, root: &'n Node) -> Option<Opened<'
             root.span,
             "the document has neither \"apiVersion\" nor \"kind\"",
         );
+        let help = tenants::looks_like_tenants(root);
         decoder.report(
             finding
                 .label("not an object")
-                .help("every document is one object, such as an HTTPRoute"),
+                .help(help.unwrap_or("every document is one object, such as an HTTPRoute")),
         );
         return None;
     }

@@ -8,8 +8,8 @@ use super::decode::{Decoder, Field, Mark};
 use super::kinds::{Kind, Served, Treatment};
 use super::opened::{Identity, Opened, identify, open};
 use super::{
-    Body, Metadata, Namespace, Resource, Unserved, UnservedRole, backend, backend_tls_policy, endpoint_slice,
-    gateway, gateway_class, http_route, policy, reference_grant, service, words,
+    Body, Environment, Metadata, Namespace, Resource, Unserved, UnservedRole, backend, backend_tls_policy,
+    endpoint_slice, gateway, gateway_class, http_route, policy, reference_grant, service, tenants, words,
 };
 use crate::yaml::{Finding, Node, Parser};
 
@@ -20,9 +20,11 @@ const LIST_DEPTH: usize = 4;
 #[derive(Debug, Default)]
 pub struct Reader {
     parser: Parser,
+    environment: Environment,
 }
 
-/// What one document says, with places relative to it. Depends on nothing but the document's text.
+/// What one document says, with places relative to it. Depends on nothing but the document's text and the reader's
+/// environment variables.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded {
     /// The objects, in order; several when the document is a `List`.
@@ -37,6 +39,14 @@ impl Reader {
     /// A reader that has read nothing yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A reader that expands `${VAR}` in tenants files.
+    pub fn with_environment(environment: Environment) -> Self {
+        Self {
+            environment,
+            ..Self::default()
+        }
     }
 
     /// Reads the text of one document, as cut out by [`crate::yaml::sections`]. Never panics.
@@ -62,6 +72,10 @@ impl Reader {
                 .map(|finding| (effect(finding), None)),
         );
         if let Some(root) = &document.root {
+            if tenants::is_tenants(root) {
+                tenants::read(root, &self.environment, broken, &mut decoded);
+                return decoded;
+            }
             read_object(root, broken, LIST_DEPTH, &mut decoded);
         }
         decoded

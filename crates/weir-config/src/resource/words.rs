@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 15] = [
     "",
     "BackendTrafficPolicy",
     "EndpointSlice",
@@ -14,6 +14,7 @@ const WORDS: [&str; 14] = [
     "ReferenceGrant",
     "Secret",
     "Service",
+    "Tenant",
     "default",
     "gateway.networking.k8s.io",
     "gateway.networking.k8s.io/v1",

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use weir_model::{Origin, Problem, limits};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::resource::{Decoded, Reader};
+use crate::resource::{Decoded, Environment, Reader};
 use crate::yaml::{Finding, Span, sections};
 
 /// One document of a file.
@@ -108,6 +108,14 @@ impl Hasher for Prehashed {
 }
 
 impl Documents {
+    /// Documents whose references to environment variables are replaced by these.
+    pub(super) fn with_environment(environment: Environment) -> Self {
+        Self {
+            reader: Reader::with_environment(environment),
+            ..Self::default()
+        }
+    }
+
     /// Starts a load. What the load before did not use is forgotten.
     pub(super) fn start(&mut self) {
         self.former = mem::take(&mut self.current);

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use weir_model::{ObjectName, Origin, Problem, Severity, limits};
 
-use super::Change;
 use super::documents::{Documents, FileDocument, FileDocuments, unreadable};
 use super::walk::walk;
-use crate::resource::{Assembly, Placed, Resource, ResourceSet};
+use super::{Change, environment};
+use crate::resource::{Assembly, Environment, Placed, Resource, ResourceSet};
 use crate::yaml::{Finding, Span};
 
 /// Files and directories that hold the configuration.
@@ -43,12 +43,18 @@ pub struct Loaded {
 
 impl FileSource {
     /// A source that has read nothing yet. Directories are read with everything below them; `-` is standard
-    /// input, which is read once.
+    /// input, which is read once. Environment variables are those of the process, as they are now, and of the file
+    /// `.env` in the current directory.
     pub fn new(roots: Vec<PathBuf>) -> Self {
+        Self::with_environment(roots, environment::of_process())
+    }
+
+    /// The same with other environment variables.
+    pub fn with_environment(roots: Vec<PathBuf>, environment: Environment) -> Self {
         Self {
             roots,
             standard_input: None,
-            documents: Documents::default(),
+            documents: Documents::with_environment(environment),
             last: None,
         }
     }

@@ -5,6 +5,7 @@
 
 mod change;
 mod documents;
+mod environment;
 mod files;
 #[cfg(test)]
 pub(crate) mod scratch;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use weir_model::{Backend as ModelBackend, ObjectName, Problem, Route};
 
 use super::index::Object;
+use super::tenants::is_tenant_backend;
 use super::translation::Translation;
 use crate::resource::{Body, HttpRoute, Placed, Resource};
 
@@ -99,9 +100,12 @@ impl<'p> Previous<'p> {
         if stale { &[] } else { known }
     }
 
-    /// The backends, all of which are what they were as far as they are still in use.
+    /// The backends of Services and Backends, all of which are what they were as far as they are still in use.
     pub(crate) fn backends(&self) -> &'p [Arc<ModelBackend>] {
-        &self.translation.config.backends
+        let all = &self.translation.config.backends;
+        // Those of tenants come last, and nothing but routes refers to the others.
+        let count = all.partition_point(|backend| !is_tenant_backend(backend));
+        &all[..count]
     }
 
     /// What was wrong with the endpoints of a backend.

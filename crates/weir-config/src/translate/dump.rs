@@ -6,6 +6,7 @@ use weir_model::{
     Action, Algorithm, Backend, BalanceSpec, Choices, ClientIp, Config, Destination, EndpointCondition,
     EndpointSource, Filter, FixedAnswer, HashSource, HeaderChange, HeaderMatch, HostPattern, Listener, Match,
     OriginPattern, PathMatch, PathRewrite, QueryMatch, Redirect, Rewrite, Route, Rule, Target, ValueMatch,
+    Weight,
 };
 
 /// The whole `Config`, one thing per line.
@@ -156,7 +157,12 @@ impl Dump<'_, '_> {
         match &backend.endpoints {
             EndpointSource::Names(names) => {
                 for named in names.iter() {
-                    writeln!(self.out, "  name {}:{}", named.host, named.port.number())?;
+                    write!(self.out, "  name {}:{}", named.host, named.port.number())?;
+                    if named.name != named.host {
+                        self.out.push_str(&labelled(" name ", &named.name));
+                    }
+                    self.weight(named.weight)?;
+                    writeln!(self.out)?;
                 }
             }
             EndpointSource::Static(endpoints) => {
@@ -166,11 +172,19 @@ impl Dump<'_, '_> {
                     self.out.push_str(if draining { " draining" } else { "" });
                     self.out.push_str(&labelled(" name ", &endpoint.name));
                     self.out.push_str(&labelled(" zone ", &endpoint.zone));
+                    self.weight(endpoint.weight)?;
                     writeln!(self.out)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn weight(&mut self, weight: Weight) -> fmt::Result {
+        match weight {
+            Weight::ONE => Ok(()),
+            weight => write!(self.out, " weight {}", weight.number()),
+        }
     }
 }
 
@@ -220,6 +234,9 @@ fn describe_redirect(redirect: &Redirect) -> String {
         .map(|port| format!(" port {}", port.number()))
         .unwrap_or_default();
     text += &redirect.path.as_ref().map(describe_path).unwrap_or_default();
+    if redirect.is_relative {
+        text += " relative";
+    }
     text
 }
 
@@ -230,13 +247,19 @@ fn describe_rewrite(rewrite: &Rewrite) -> String {
         .map(|host| format!(" host {host}"))
         .unwrap_or_default();
     let path = rewrite.path.as_ref().map(describe_path).unwrap_or_default();
-    (host + &path).trim_start().to_string()
+    let query = rewrite
+        .query
+        .as_ref()
+        .map(|query| format!(" query {query}"))
+        .unwrap_or_default();
+    (host + &path + &query).trim_start().to_string()
 }
 
 fn describe_path(path: &PathRewrite) -> String {
     match path {
         PathRewrite::Full(path) => format!(" path {path}"),
         PathRewrite::Prefix(prefix) => format!(" prefix {prefix}"),
+        PathRewrite::Start { from, to } => format!(" start {from}/ -> {to}/"),
     }
 }
 

@@ -52,6 +52,7 @@ pub(crate) fn apply(policy: Option<&EffectivePolicy>, written: &HttpRule, rule: 
             rule.action = Action::Answer(FixedAnswer {
                 status: 500,
                 reason: (*reason).into(),
+                allow: None,
             });
             None
         }

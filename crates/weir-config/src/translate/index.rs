@@ -12,7 +12,7 @@ use crate::hash::QuickMap;
 use crate::nearest::nearest;
 use crate::resource::{
     Backend, Body, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Labels, Placed, Policy,
-    ResourceSet, Service,
+    ResourceSet, Service, Tenant,
 };
 use crate::yaml::Span;
 
@@ -176,6 +176,8 @@ pub(crate) struct Index<'a> {
     pub(crate) traffic_policies: Kind<'a, Policy>,
     /// `gateway.envoyproxy.io` ClientTrafficPolicy.
     pub(crate) client_traffic_policies: Kind<'a, Policy>,
+    /// Tenants, in the order of the files.
+    pub(crate) tenants: Vec<Object<'a, Tenant>>,
     /// Objects of kinds that are known but not served.
     pub(crate) unserved: Vec<&'a Placed>,
     /// What must be spoken to over TLS.
@@ -249,6 +251,7 @@ impl<'a> Index<'a> {
             Body::TrafficPolicy(spec) => self.traffic_policies.push(placed, spec),
             Body::ClientTrafficPolicy(spec) => self.client_traffic_policies.push(placed, spec),
             Body::BackendTlsPolicy(spec) => self.tls_targets.add(Object::new(placed, spec)),
+            Body::Tenant(tenant) => self.tenants.push(Object::new(placed, tenant)),
             Body::Unserved(_) => self.unserved.push(placed),
         }
     }

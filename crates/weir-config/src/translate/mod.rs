@@ -29,6 +29,7 @@ mod reporter;
 mod route;
 mod rule;
 mod share;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -1,7 +1,9 @@
 //! What translation is told besides the resources.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+
+use weir_model::Port;
 
 /// The `controllerName` of weir's own GatewayClasses.
 pub const CONTROLLER_NAME: &str = "weir.dev/gateway-controller";
@@ -20,6 +22,10 @@ pub struct Options {
     pub loopback_endpoints: bool,
     /// Where Gateways without `spec.addresses` listen.
     pub listen_address: IpAddr,
+    /// Where tenants are served, whatever their file says.
+    pub tenants_address: Option<SocketAddr>,
+    /// The port of tenants whose file names none.
+    pub tenants_port: Port,
 }
 
 impl Options {
@@ -34,6 +40,8 @@ impl Options {
             classless_gateways: true,
             loopback_endpoints: true,
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            tenants_address: None,
+            tenants_port: tenants_port(),
         }
     }
 
@@ -44,8 +52,16 @@ impl Options {
             classless_gateways: false,
             loopback_endpoints: false,
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            tenants_address: None,
+            tenants_port: tenants_port(),
         }
     }
+}
+
+/// keystone-gateway's.
+fn tenants_port() -> Port {
+    // INVARIANT: 8080 is a port.
+    Port::new(8080).expect("a port")
 }
 
 impl Default for Options {

@@ -376,5 +376,6 @@ fn fixed(reason: &str) -> FixedAnswer {
     FixedAnswer {
         status: 500,
         reason: reason.into(),
+        allow: None,
     }
 }

@@ -14,7 +14,7 @@ use super::options::Options;
 use super::policy::PolicyIndex;
 use super::reporter::{self, Reporter};
 use super::route::{self, RouteInputs};
-use super::{backend_object, gateway, lint, listener, number};
+use super::{backend_object, gateway, lint, listener, number, tenants};
 use crate::resource::ResourceSet;
 use crate::status::Status;
 
@@ -71,8 +71,15 @@ pub(crate) fn translate_after(
     let finished = backends.finish(&index, options, &used);
     let routes = number::numbered(written.routes, &finished.ids);
     let attachments = std::mem::take(&mut written.attachments);
-    let listeners = listener::write(&gateways, attachments, &policies, &mut reporter);
+    let mut listeners = listener::write(&gateways, attachments, &policies, &mut reporter);
     lint::report_shadowed(&listeners, &routes, &written.sources, &mut reporter);
+    let (mut routes, mut backends) = (routes, finished.backends);
+    let parts = tenants::Parts {
+        listeners: &mut listeners,
+        routes: &mut routes,
+        backends: &mut backends,
+    };
+    tenants::write(&index, options, parts, &mut reporter);
 
     statuses.extend(gateways.iter().map(condition::of_gateway));
     let conditions = RouteConditions::new();
@@ -86,7 +93,7 @@ pub(crate) fn translate_after(
     let config = Config {
         listeners,
         routes,
-        backends: finished.backends,
+        backends,
     };
     let mut translation = Translation {
         config: Arc::new(config),

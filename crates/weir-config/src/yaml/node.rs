@@ -95,6 +95,8 @@ pub enum ScalarStyle {
     Plain,
     /// In quotes or as a block: always a string.
     Quoted,
+    /// Made of environment variables: whatever is asked for.
+    Expanded,
 }
 
 /// One key and its value.
@@ -166,9 +168,9 @@ impl Node {
 impl Scalar {
     /// The boolean that a plain scalar means (YAML 1.2 core schema).
     pub fn boolean(&self) -> Option<bool> {
-        match (self.style, &*self.text) {
-            (ScalarStyle::Plain, "true" | "True" | "TRUE") => Some(true),
-            (ScalarStyle::Plain, "false" | "False" | "FALSE") => Some(false),
+        match self.plain()? {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
             _ => None,
         }
     }
@@ -208,6 +210,6 @@ impl Scalar {
     }
 
     fn plain(&self) -> Option<&str> {
-        (self.style == ScalarStyle::Plain).then_some(&*self.text)
+        (self.style != ScalarStyle::Quoted).then_some(&*self.text)
     }
 }

@@ -14,7 +14,7 @@ use weir_route::Router;
 
 use super::backends::Backends;
 use super::live::Live;
-use super::names::NameTable;
+use super::names::{NameTable, literal};
 use super::rules;
 use super::snapshot::{BalancerSlot, CompiledListener, CompiledRoute, SectionFacts, Snapshot};
 
@@ -289,5 +289,6 @@ pub(crate) fn names_of(config: &Config) -> impl Iterator<Item = (&str, Port)> {
             EndpointSource::Static(_) => None,
             EndpointSource::Names(names) => Some(names),
         })
-        .flat_map(|names| names.iter().map(|named| (&*named.host, named.port)))
+        .flat_map(|names| names.iter().filter(|named| literal(named).is_none()))
+        .map(|named| (&*named.host, named.port))
 }

@@ -30,6 +30,8 @@ pub(crate) struct Failure {
 pub(crate) enum Reason {
     Own(&'static str),
     Configured(Arc<str>),
+    /// The path exists, but not for this method; these are the methods that there are.
+    NotAllowed(Arc<str>),
 }
 
 impl Reason {
@@ -37,6 +39,7 @@ impl Reason {
         match self {
             Self::Own(word) => word,
             Self::Configured(word) => word,
+            Self::NotAllowed(_) => "method_not_allowed",
         }
     }
 }
@@ -180,7 +183,10 @@ impl From<NoPick> for Failure {
 
 impl From<&weir_model::FixedAnswer> for Failure {
     fn from(answer: &weir_model::FixedAnswer) -> Self {
-        let reason = Reason::Configured(Arc::clone(&answer.reason));
+        let reason = match &answer.allow {
+            Some(methods) => Reason::NotAllowed(Arc::clone(methods)),
+            None => Reason::Configured(Arc::clone(&answer.reason)),
+        };
         Self {
             status: answer.status,
             reason,

@@ -128,17 +128,31 @@ fn write_target(
 ) -> Result<(), Failure> {
     let method = exchange.scratch.head.method.name(exchange.head()).as_bytes();
     let target = exchange.scratch.target.as_bytes();
-    let change = rewrite
-        .and_then(|rewrite| rewrite.path.as_ref())
-        .filter(|_| target != b"*");
-    match change {
-        None => encode::request_line(out, method, target),
-        Some(change) => {
-            let changed = rewritten_target(exchange, found, change);
-            encode::request_line_checked(out, method, &changed)?;
-        }
+    let change =
+        rewrite.filter(|rewrite| target != b"*" && (rewrite.path.is_some() || rewrite.query.is_some()));
+    let Some(change) = change else {
+        encode::request_line(out, method, target);
+        return Ok(());
+    };
+    let mut changed = match &change.path {
+        Some(path) => rewrite::path(path, exchange.path(), found.prefix_length).into_bytes(),
+        None => exchange.path().as_bytes().to_vec(),
+    };
+    if let Some(query) = &change.query {
+        changed.push(b'?');
+        changed.extend_from_slice(query.as_bytes());
     }
-    Ok(())
+    let own = &target[exchange.request.path_length..];
+    match (&change.query, own) {
+        // What is there is joined: a client's empty query adds nothing.
+        (Some(_), [b'?']) => {}
+        (Some(_), [b'?', own @ ..]) => {
+            changed.push(b'&');
+            changed.extend_from_slice(own);
+        }
+        _ => changed.extend_from_slice(own),
+    }
+    Ok(encode::request_line_checked(out, method, &changed)?)
 }
 
 /// The changed path with the query as it came.

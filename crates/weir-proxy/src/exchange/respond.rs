@@ -129,6 +129,10 @@ fn failure_text(exchange: &Exchange<'_>, failure: &Failure, is_persistent: bool)
     write_date(out);
     encode::field(out, b"content-type", b"text/plain; charset=utf-8");
     encode::field_number(out, b"content-length", phrase.len() as u64 + 1);
+    if let Reason::NotAllowed(methods) = &failure.reason {
+        // RFC 9110 15.5.6. Methods that cannot be a value come from the configuration; the answer goes without.
+        let _ = encode::field_checked(out, b"allow", methods.as_bytes());
+    }
     if exchange.worker.shared.options.reason_header {
         // A word that cannot be a value comes from the configuration; the answer goes without it.
         let _ = encode::field_checked(out, b"x-weir-reason", failure.reason.word().as_bytes());
@@ -294,7 +298,7 @@ fn poll_relay(
     if let Err(failure) = exchange.poll_upload(stream, sending, task) {
         let reason = match failure.reason {
             Reason::Own(word) => word,
-            Reason::Configured(_) => "upload_failed",
+            Reason::Configured(_) | Reason::NotAllowed(_) => "upload_failed",
         };
         return Poll::Ready(Err(Broken::Client(reason)));
     }

@@ -175,6 +175,7 @@ fn mc02_mc03_weights_split_also_over_what_cannot_be_served() {
         let answer = FixedAnswer {
             status: 500,
             reason: "BackendNotFound".into(),
+            allow: None,
         };
         forward.destinations.push(Destination {
             weight: weight(3),

@@ -66,6 +66,7 @@ fn rewrites_change_what_the_endpoint_sees() {
         rule.filters = vec![Filter::Rewrite(Rewrite {
             host: host.map(Into::into),
             path: Some(path),
+            query: None,
         })];
         plan.rules.push(rule);
     };
@@ -94,6 +95,7 @@ fn redirects_are_answered_here() {
             path,
             port: None,
             status,
+            is_relative: false,
         })
     };
     plan.rules = vec![

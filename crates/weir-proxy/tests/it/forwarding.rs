@@ -232,5 +232,6 @@ fn answer(status: u16) -> FixedAnswer {
     FixedAnswer {
         status,
         reason: "BackendNotFound".into(),
+        allow: None,
     }
 }

@@ -60,6 +60,7 @@ fn rule(matches: Vec<Match>) -> Rule {
         action: Action::Answer(FixedAnswer {
             status: 500,
             reason: "Test".into(),
+            allow: None,
         }),
         timeouts: Timeouts::default(),
         traffic: None,

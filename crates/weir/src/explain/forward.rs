@@ -267,6 +267,11 @@ fn endpoints_of(config: &Config, destination: &Destination) -> Option<Vec<Endpoi
                 Endpoint {
                     weight: named.weight,
                     tier: named.tier,
+                    name: if named.name == named.host {
+                        "".into()
+                    } else {
+                        Arc::clone(&named.name)
+                    },
                     ..Endpoint::new(EndpointAddress::Unix(address.into()))
                 }
             })

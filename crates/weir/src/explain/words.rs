@@ -43,7 +43,11 @@ pub(crate) fn filter(filter: &Filter) -> String {
         Filter::Rewrite(rewrite) => {
             let host = rewrite.host.as_ref().map(|host| format!("host {host}"));
             let path = rewrite.path.as_ref().map(path_rewrite);
-            let parts: Vec<_> = host.into_iter().chain(path).collect();
+            let query = rewrite
+                .query
+                .as_ref()
+                .map(|_| "a query before its own".to_owned());
+            let parts: Vec<_> = host.into_iter().chain(path).chain(query).collect();
             format!("rewrite: {}", parts.join(", "))
         }
         Filter::Mirror(mirror) => format!("mirror: {:.0}% of the requests", mirror.fraction.ratio() * 100.0),
@@ -73,6 +77,7 @@ fn path_rewrite(rewrite: &PathRewrite) -> String {
     match rewrite {
         PathRewrite::Full(path) => format!("path {path}"),
         PathRewrite::Prefix(path) => format!("prefix {path}"),
+        PathRewrite::Start { from, to } => format!("prefix {from}/ -> {to}/"),
     }
 }
 

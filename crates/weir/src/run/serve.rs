@@ -130,7 +130,7 @@ fn first_load(plan: &ServePlan, plane: &Plane, log: Log) -> Result<Control, Comm
     if listeners == 0 {
         return refuse(
             "the configuration has no listener",
-            "add a Gateway with a listener of protocol HTTP",
+            "add a Gateway with a listener of protocol HTTP, or tenants",
         );
     }
     if plane.addresses().is_empty() {

@@ -9,7 +9,7 @@ use weir_model::{Port, Weight, limits};
 use super::{Decoder, Field, portability};
 use crate::nearest::nearest;
 use crate::resource::format;
-use crate::yaml::{Finding, Spanned};
+use crate::yaml::{Finding, ScalarStyle, Spanned};
 
 impl Decoder {
     /// Text. A plain number or boolean is read as text, with a warning.
@@ -18,7 +18,7 @@ impl Decoder {
             self.wrong_type(field, "text");
             return None;
         };
-        if !scalar.is_string() {
+        if !scalar.is_string() && scalar.style != ScalarStyle::Expanded {
             let message = format!("{} is text, found {}", field.shown(), field.node.kind_word());
             let help = format!("put it in quotes: \"{}\"", scalar.text);
             self.report(

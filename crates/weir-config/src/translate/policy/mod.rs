@@ -21,3 +21,4 @@ mod tests;
 
 pub use considered::{ConsideredPolicy, PolicyLevel, PolicyPlace, PolicyVerdict, considered_policies};
 pub(crate) use index::PolicyIndex;
+pub(crate) use spec::settings;

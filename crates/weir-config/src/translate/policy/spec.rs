@@ -42,7 +42,7 @@ const UNSERVED: [(&str, &str); 20] = [
 ];
 
 /// Decodes a whole `spec`. `None` when the policy must be refused; the decoder's findings say why.
-pub(super) fn settings(decoder: &mut Decoder, spec: &Node, object: &ObjectName) -> Option<PolicySettings> {
+pub(crate) fn settings(decoder: &mut Decoder, spec: &Node, object: &ObjectName) -> Option<PolicySettings> {
     let dialect = match &*object.kind {
         "TrafficPolicy" => Dialect::Weir,
         _ => Dialect::Envoy,

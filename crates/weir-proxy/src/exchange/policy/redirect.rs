@@ -12,8 +12,10 @@ pub(super) fn write(redirect: &Redirect, exchange: &Exchange<'_>, found: &Found<
     let host = redirect.host.as_deref().unwrap_or(&exchange.scratch.host);
     let port = port_text(redirect, scheme, found.section.port);
     edits.add_with(b"location", |out| {
-        for part in [scheme, "://", host, &port] {
-            out.extend_from_slice(part.as_bytes());
+        if !redirect.is_relative {
+            for part in [scheme, "://", host, &port] {
+                out.extend_from_slice(part.as_bytes());
+            }
         }
         match &redirect.path {
             Some(change) => out.extend_from_slice(&outbound::rewritten_target(exchange, found, change)),
@@ -61,6 +63,7 @@ mod tests {
                 path: None,
                 port: port.and_then(Port::new),
                 status: 302,
+                is_relative: false,
             };
             let text = port_text(&redirect, scheme.unwrap_or("http"), listener);
             assert_eq!(text, expected, "{scheme:?} {port:?} {listener}");

@@ -16,6 +16,12 @@ pub(in crate::exchange) fn path(change: &PathRewrite, path: &str, prefix_length:
             };
             rooted(&format!("{front}{rest}")).into_owned()
         }
+        PathRewrite::Start { from, to } => {
+            let rest = path.strip_prefix(&**from);
+            let is_whole = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            let length = if is_whole { from.len() } else { 0 };
+            self::path(&PathRewrite::Prefix(to.clone()), path, length)
+        }
     }
 }
 
@@ -55,6 +61,18 @@ mod tests {
                 expected,
                 "{request} {prefix} {replacement}"
             );
+        }
+        for (request, from, to, expected) in [
+            ("/proxy/test", "/proxy", "", "/test"),
+            ("/proxy/", "/proxy", "", "/"),
+            ("/proxy/test", "/proxy", "/v1", "/v1/test"),
+            ("/proxy/test", "/proxy", "/v1/proxy", "/v1/proxy/test"),
+            ("/test", "", "/v1", "/v1/test"),
+            ("/proxytest", "/proxy", "/v1", "/v1/proxytest"),
+        ] {
+            let (from, to) = (from.into(), to.into());
+            let found = path(&PathRewrite::Start { from, to }, request, 0);
+            assert_eq!(found, expected, "kt10, kt12: {request}");
         }
         assert_eq!(path(&PathRewrite::Full("/one".into()), "/a/b", 2), "/one");
         assert_eq!(path(&PathRewrite::Full("".into()), "/a/b", 2), "/");

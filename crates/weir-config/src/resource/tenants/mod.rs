@@ -1,0 +1,28 @@
+//! Tenants files: the simple multi-tenant format of keystone-gateway, as written.
+//!
+//! A document with a top-level `tenants` and neither `apiVersion` nor `kind` is one. Every tenant becomes an object of
+//! its own, so that a bad one costs nobody else anything and keeps its last good version over reloads; what the file
+//! says for all of them (`settings`) goes along with each. This folder owns the keys, their forms and the expansion of
+//! `${VAR}`. It must not know how requests are routed (that is `translate/tenants`).
+
+mod canary;
+mod document;
+mod environment;
+mod path;
+mod route;
+mod service;
+mod settings;
+mod tenant;
+mod unserved;
+mod url;
+
+pub use canary::{Canary, CanaryMark};
+pub use environment::Environment;
+pub use path::BarePrefix;
+pub use route::{RouteTarget, TenantRoute};
+pub use service::TenantService;
+pub use settings::TenantSettings;
+pub use tenant::{HostHeader, Tenant, TenantBalance, TenantFilters, TenantTimeouts};
+pub use url::ServiceUrl;
+
+pub(super) use document::{is_tenants, looks_like_tenants, read};

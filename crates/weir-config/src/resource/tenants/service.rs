@@ -1,0 +1,114 @@
+//! `services[]`: what serves a tenant.
+
+use std::sync::Arc;
+
+use weir_model::Weight;
+
+use super::unserved;
+use super::url::{self, ServiceUrl};
+use crate::resource::decode::{Decoder, Field};
+use crate::yaml::{Finding, Span, Spanned};
+
+/// A service of a tenant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantService {
+    /// `name`; unique in its tenant.
+    pub name: Spanned<Arc<str>>,
+    /// `url`.
+    pub url: Spanned<ServiceUrl>,
+    /// `health`: the path that is probed; `None` when not written or empty.
+    pub health: Option<Spanned<Arc<str>>>,
+    /// `weight`; 1 when not written.
+    pub weight: Weight,
+    /// `priority`; 0, the first, when not written.
+    pub priority: u8,
+    /// Where the service starts.
+    pub span: Span,
+}
+
+const UNSERVED: [(&str, &str); 2] = [
+    (
+        "max_connections",
+        "there is no bound on connections to this service",
+    ),
+    (
+        "priority",
+        "all services of the tenant are used at the same time, by their weights",
+    ),
+];
+
+/// Reads `services`; those that cannot be used are left out. Also says whether any was.
+pub(super) fn decode_list(decoder: &mut Decoder, field: Field<'_>) -> (Vec<TenantService>, bool) {
+    let mut services = Vec::new();
+    let mut is_incomplete = false;
+    for item in decoder.items(field, usize::MAX) {
+        let mark = decoder.mark();
+        match decode(decoder, item) {
+            Some(service) if !decoder.failed_since(mark) => services.push(service),
+            _ => is_incomplete = true,
+        }
+        decoder.effect_since(
+            mark,
+            "this service gets no requests; the tenant's other services do",
+        );
+    }
+    (services, is_incomplete)
+}
+
+fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<TenantService> {
+    let mut known = vec!["name", "url", "health", "weight"];
+    known.extend(unserved::names(&UNSERVED));
+    let fields = decoder.fields_with_vital(item, &known, ["weight"])?;
+    unserved::report(decoder, &fields, "", &UNSERVED);
+    let name = fields
+        .required(decoder, "name")
+        .and_then(|field| name(decoder, field));
+    let url = fields
+        .required(decoder, "url")
+        .and_then(|field| url::decode(decoder, field));
+    let health = fields.optional("health").and_then(|field| health(decoder, field));
+    let weight = match fields.optional("weight") {
+        Some(field) => decoder.weight(field)?.value,
+        None => Weight::ONE,
+    };
+    let priority = match fields.optional("priority") {
+        Some(field) => u8::try_from(decoder.integer(field, 0..=127)?.value).ok()?,
+        None => 0,
+    };
+    Some(TenantService {
+        name: name?,
+        url: url?,
+        health,
+        weight,
+        priority,
+        span: item.span(),
+    })
+}
+
+/// A name of a tenant or service: anything that can stand in one line and in a key.
+pub(super) fn name(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<Arc<str>>> {
+    let name = decoder.nonempty(field)?;
+    if name.contains(|c: char| c == '/' || c.is_control()) || name.trim().is_empty() || name.len() > 253 {
+        let message = format!("\"{}\" is not a name", name.value.escape_debug());
+        let help = "use up to 253 characters without \"/\" and control characters";
+        decoder.report(Finding::new("E0103", name.span, message).help(help));
+        return None;
+    }
+    Some(name)
+}
+
+/// The path of health checks; an empty one means that there are none.
+fn health(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<Arc<str>>> {
+    let text = decoder.text(field)?;
+    if text.is_empty() {
+        return None;
+    }
+    let is_target = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if !text.starts_with('/') || !is_target {
+        let message = format!("the health path \"{}\" is not a path", text.value.escape_debug());
+        let inner = text.trim_start_matches('/');
+        decoder.report(Finding::new("E0403", text.span, message).help(format!("write /{inner}")));
+        return None;
+    }
+    Some(text)
+}

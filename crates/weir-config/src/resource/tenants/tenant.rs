@@ -1,0 +1,411 @@
+//! One tenant, as written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_model::{Fraction, HostPattern};
+
+use super::canary::{self, Canary};
+use super::path::{self, BARE_PREFIXES, BarePrefix};
+use super::route::{self, TenantRoute};
+use super::service::{self, TenantService};
+use super::settings::{TenantSettings, seconds};
+use super::unserved;
+use super::url::{self, ServiceUrl};
+use crate::resource::decode::{Decoder, Field, Fields};
+use crate::resource::{HttpFilter, http_filter};
+use crate::yaml::{Entry, Finding, Node, Span, Spanned, Value};
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tenant {
+    /// What its file says for all tenants.
+    pub settings: Arc<TenantSettings>,
+    /// `domains`; none for a tenant that is found by path only.
+    pub domains: Vec<Spanned<HostPattern>>,
+    /// `path_prefix` without the slash at its end; `None` when not written.
+    pub path_prefix: Option<Spanned<Arc<str>>>,
+    /// Where it is reached cannot be told, so that it is served nowhere; already reported.
+    pub unreachable: bool,
+    /// `services`, as far as they can be used.
+    pub services: Vec<TenantService>,
+    /// Some of `services` cannot be used.
+    pub services_incomplete: bool,
+    /// Something that must not be skipped (a filter, a script) cannot be served: the reason.
+    pub refused: Option<&'static str>,
+    /// `strip_prefix`: whether services see paths without the prefix.
+    pub strip_prefix: bool,
+    /// `bare_prefix`.
+    pub bare_prefix: BarePrefix,
+    /// `host_header`.
+    pub host_header: HostHeader,
+    /// `load_balancer` and `policy`.
+    pub balance: TenantBalance,
+    /// `health_interval`; 30 s when not written.
+    pub health_interval: Spanned<Duration>,
+    /// `timeouts`.
+    pub timeouts: TenantTimeouts,
+    /// `filters` and `mirror`.
+    pub filters: TenantFilters,
+    /// `routes` and `route_groups`; when there are any, they alone are served.
+    pub routes: Vec<TenantRoute>,
+    /// Whether `routes` or `route_groups` is written.
+    pub has_routes: bool,
+    /// `canary`.
+    pub canary: Option<Canary>,
+    /// Where the tenant starts.
+    pub span: Span,
+}
+
+/// Which `Host` a service gets (row KT14).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The client's.
+    #[default]
+    Original,
+    /// That of its URL.
+    Service,
+    /// This one.
+    Name(Arc<str>),
+}
+
+/// How a tenant's services are balanced, in the words of a `TrafficPolicy`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TenantBalance {
+    /// A `spec` without targets; `None` when neither key is written.
+    pub spec: Option<Node>,
+    /// Whether it says how endpoints are picked.
+    pub has_load_balancer: bool,
+}
+
+/// `timeouts`; `Some(ZERO)` switches a bound off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TenantTimeouts {
+    /// The whole request.
+    pub request: Option<Duration>,
+    /// One try at a service.
+    pub service: Option<Duration>,
+    /// Connecting to a service.
+    pub connect: Option<Duration>,
+}
+
+/// What is done to requests and responses besides forwarding them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TenantFilters {
+    /// As in an HTTPRoute.
+    pub list: Vec<Spanned<HttpFilter>>,
+    /// `mirror`: copies of a part of the requests go there.
+    pub mirror: Option<(Spanned<ServiceUrl>, Fraction)>,
+}
+
+const KNOWN: [&str; 19] = [
+    "name",
+    "path_prefix",
+    "domains",
+    "health_interval",
+    "lua_routes",
+    "services",
+    "strip_prefix",
+    "bare_prefix",
+    "host_header",
+    "load_balancer",
+    "policy",
+    "timeouts",
+    "filters",
+    "mirror",
+    "routes",
+    "route_groups",
+    "error_handlers",
+    "canary",
+    "rate_limit",
+];
+
+const UNSERVED: [(&str, &str); 2] = [
+    (
+        "error_handlers",
+        "unknown routes are answered 404 and unknown methods 405, without a body of the tenant's own",
+    ),
+    ("rate_limit", "requests are not limited"),
+];
+
+/// Health checks of a tenant that says nothing run this often.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Reads a tenant; the name comes first. `None` when it is no mapping or has no name.
+pub(super) fn decode(
+    decoder: &mut Decoder,
+    item: Field<'_>,
+    settings: &Arc<TenantSettings>,
+) -> Option<(Spanned<Arc<str>>, Tenant)> {
+    let mark = decoder.mark();
+    let vital = ["domains", "path_prefix", "filters", "canary", "lua_routes"];
+    let fields = decoder.fields_with_vital(item, &KNOWN, vital)?;
+    let name = fields
+        .required(decoder, "name")
+        .and_then(|field| service::name(decoder, field));
+    let mut tenant = Tenant {
+        settings: settings.clone(),
+        domains: Vec::new(),
+        path_prefix: None,
+        unreachable: false,
+        services: Vec::new(),
+        services_incomplete: false,
+        refused: settings.scripts.map(|_| "ScriptsNotSupported"),
+        strip_prefix: true,
+        bare_prefix: BarePrefix::default(),
+        host_header: HostHeader::default(),
+        balance: TenantBalance::default(),
+        health_interval: Spanned::default_of(HEALTH_INTERVAL),
+        timeouts: TenantTimeouts::default(),
+        filters: TenantFilters::default(),
+        routes: Vec::new(),
+        has_routes: false,
+        canary: None,
+        span: item.span(),
+    };
+    reach(decoder, &fields, &mut tenant);
+    if fields.is_misspelt("domains") || fields.is_misspelt("path_prefix") {
+        tenant.unreachable = true;
+        decoder.effect_since(mark, "the tenant is not served");
+    }
+    if fields.has_misspelt() {
+        tenant.refused = Some("Misspelt");
+        decoder.effect_since(mark, "all requests of the tenant are answered 500");
+    }
+    if let Some(field) = fields.optional("services") {
+        (tenant.services, tenant.services_incomplete) = service::decode_list(decoder, field);
+        report_health(decoder, &tenant.services);
+    }
+    options(decoder, &fields, &mut tenant);
+    filters(decoder, &fields, &mut tenant);
+    scripts(decoder, &fields, &mut tenant);
+    tenant.has_routes = fields
+        .optional("routes")
+        .or(fields.optional("route_groups"))
+        .is_some();
+    tenant.routes = route::decode(decoder, &fields);
+    if let Some(field) = fields.optional("canary") {
+        let mark = decoder.mark();
+        tenant.canary = canary::decode(decoder, field);
+        decoder.effect_since(
+            mark,
+            "there is no canary: its services are balanced like the others",
+        );
+    }
+    unserved::report(decoder, &fields, "", &UNSERVED);
+    Some((name?, tenant))
+}
+
+/// Once for all services.
+fn report_health(decoder: &mut Decoder, services: &[TenantService]) {
+    if let Some(health) = services.iter().find_map(|service| service.health.as_ref()) {
+        let finding = Finding::new("W0401", health.span, "health checks are not supported yet");
+        decoder.report(
+            finding
+                .label("not supported yet")
+                .effect("services count as healthy; a request that cannot reach one is tried at another"),
+        );
+    }
+}
+
+/// `domains` and `path_prefix`. A tenant needs one of them; what is unusable must not widen it.
+fn reach(decoder: &mut Decoder, fields: &Fields<'_>, tenant: &mut Tenant) {
+    let mark = decoder.mark();
+    let domains = fields
+        .optional("domains")
+        .map(|field| decoder.items(field, usize::MAX));
+    let has_domains =
+        domains.as_ref().is_some_and(|domains| !domains.is_empty()) || decoder.failed_since(mark);
+    for item in domains.unwrap_or_default() {
+        tenant.domains.extend(path::domain(decoder, item));
+    }
+    let rest = if tenant.domains.is_empty() {
+        "the tenant is not served"
+    } else {
+        "the tenant is not served under this domain"
+    };
+    decoder.effect_since(mark, rest);
+    let mark = decoder.mark();
+    let prefix = fields.optional("path_prefix");
+    tenant.path_prefix = prefix.and_then(|field| path::prefix(decoder, field));
+    decoder.effect_since(mark, "the tenant is not served");
+    // A misspelt one has been reported.
+    if !has_domains && prefix.is_none() && !fields.has_misspelt() {
+        tenant.unreachable = true;
+        let finding = Finding::new(
+            "E0401",
+            fields.span(),
+            "the tenant has neither \"domains\" nor \"path_prefix\"",
+        );
+        decoder.report(
+            finding
+                .label("nobody can reach it")
+                .help("add domains: [api.example.com] or path_prefix: /api/")
+                .effect("the tenant is not served"),
+        );
+    }
+    tenant.unreachable |= has_domains && tenant.domains.is_empty();
+    tenant.unreachable |= prefix.is_some() && tenant.path_prefix.is_none();
+}
+
+fn options(decoder: &mut Decoder, fields: &Fields<'_>, tenant: &mut Tenant) {
+    if let Some(field) = fields.optional("strip_prefix")
+        && let Some(strip) = decoder.boolean(field)
+    {
+        tenant.strip_prefix = strip.value;
+    }
+    if let Some(field) = fields.optional("bare_prefix")
+        && let Some(bare) = decoder.choice(field, BARE_PREFIXES)
+    {
+        tenant.bare_prefix = bare.value;
+    }
+    if let Some(field) = fields.optional("host_header") {
+        tenant.host_header = host_header(decoder, field).unwrap_or_default();
+    }
+    if let Some(field) = fields.optional("health_interval")
+        && let Some(interval) = seconds(decoder, field)
+        // keystone-gateway reads 0 as its default.
+        && !interval.value.is_zero()
+    {
+        tenant.health_interval = interval;
+    }
+    if let Some(field) = fields.optional("timeouts") {
+        tenant.timeouts = timeouts(decoder, field);
+    }
+    tenant.balance = balance(decoder, fields);
+}
+
+fn host_header(decoder: &mut Decoder, field: Field<'_>) -> Option<HostHeader> {
+    let text = decoder.nonempty(field)?;
+    match &*text.value {
+        "original" => return Some(HostHeader::Original),
+        "service" => return Some(HostHeader::Service),
+        _ => {}
+    }
+    if weir_wire::host::parse(text.as_bytes()).is_err() {
+        let message = format!("\"{}\" is not a host", text.value.escape_debug());
+        let finding = Finding::new("E0103", text.span, message);
+        decoder.report(
+            finding
+                .help("write original, service or a host name")
+                .effect("services get the client's Host"),
+        );
+        return None;
+    }
+    Some(HostHeader::Name(text.value))
+}
+
+fn timeouts(decoder: &mut Decoder, field: Field<'_>) -> TenantTimeouts {
+    let Some(fields) = decoder.fields(field, &["request", "service", "connect"]) else {
+        return TenantTimeouts::default();
+    };
+    let mut bound = |name| {
+        let field = fields.optional(name)?;
+        seconds(decoder, field).map(|bound| bound.value)
+    };
+    TenantTimeouts {
+        request: bound("request"),
+        service: bound("service"),
+        connect: bound("connect"),
+    }
+}
+
+/// The `spec` of a TrafficPolicy that `policy` and `load_balancer` amount to. `load_balancer` is its `loadBalancer`;
+/// without a `type` but with other fields of a policy it is a whole `spec`.
+fn balance(decoder: &mut Decoder, fields: &Fields<'_>) -> TenantBalance {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut span = Span::NONE;
+    if let Some(field) = fields.optional("policy")
+        && decoder.any_fields(field).is_some()
+    {
+        span = field.span();
+        entries.extend_from_slice(field.node.entries());
+    }
+    if let Some(field) = fields.optional("load_balancer")
+        && decoder.any_fields(field).is_some()
+    {
+        span = field.span();
+        if field.node.field("type").is_none() && field.node.field("loadBalancer").is_some() {
+            entries.extend_from_slice(field.node.entries());
+        } else {
+            entries.push(Entry {
+                key: "loadBalancer".into(),
+                key_span: fields.key_span("load_balancer"),
+                node: field.node.clone(),
+            });
+        }
+    }
+    let mut balancers = entries.iter().filter(|entry| *entry.key == *"loadBalancer");
+    let has_load_balancer = balancers.next().is_some();
+    if balancers.next().is_some() {
+        let span = fields.key_span("load_balancer");
+        decoder.conflict(
+            span,
+            "\"load_balancer\" and \"policy.loadBalancer\" say the same thing twice",
+            "remove one of the two",
+        );
+    }
+    let node = |entries| Node {
+        value: Value::Mapping(entries),
+        span,
+    };
+    TenantBalance {
+        spec: (!entries.is_empty()).then(|| node(entries)),
+        has_load_balancer,
+    }
+}
+
+/// A filter that cannot be read must not be skipped, so the tenant answers 500.
+fn filters(decoder: &mut Decoder, fields: &Fields<'_>, tenant: &mut Tenant) {
+    let mark = decoder.mark();
+    if let Some(field) = fields.optional("filters") {
+        tenant.filters.list = http_filter::decode_list(decoder, field);
+    }
+    if decoder.failed_since(mark) {
+        tenant.refused = Some("InvalidFilter");
+    }
+    decoder.effect_since(mark, "all requests of the tenant are answered 500");
+    if let Some(field) = fields.optional("mirror") {
+        let mark = decoder.mark();
+        tenant.filters.mirror = mirror(decoder, field);
+        decoder.effect_since(mark, "nothing is mirrored; the requests themselves are served");
+    }
+}
+
+fn mirror(decoder: &mut Decoder, field: Field<'_>) -> Option<(Spanned<ServiceUrl>, Fraction)> {
+    let fields = decoder.fields_with_vital(field, &["url", "percent"], ["percent"])?;
+    let url = fields
+        .required(decoder, "url")
+        .and_then(|field| url::decode(decoder, field))?;
+    let percent = match fields.optional("percent") {
+        Some(field) => decoder.integer(field, 0..=100)?.value,
+        None => 100,
+    };
+    let fraction = Fraction::new(u32::try_from(percent).ok()?, 100)?;
+    (!fields.has_misspelt()).then_some((url, fraction))
+}
+
+/// A script may guard what is behind it, so a tenant whose script is not run is not served as if it had none.
+fn scripts(decoder: &mut Decoder, fields: &Fields<'_>, tenant: &mut Tenant) {
+    let Some(field) = fields.optional("lua_routes") else {
+        return;
+    };
+    let is_named = match field.node.scalar() {
+        Some(scalar) => !scalar.text.is_empty(),
+        None => !decoder.items(field, usize::MAX).is_empty(),
+    };
+    if is_named {
+        tenant.refused = Some("ScriptsNotSupported");
+        let finding = Finding::new(
+            "E0408",
+            fields.key_span("lua_routes"),
+            "scripts are not supported yet",
+        );
+        decoder.report(
+            finding
+                .label("a script may guard what is behind it")
+                .help("remove it when the tenant may be served without it; routes, filters and canary need no script")
+                .effect("all requests of the tenant are answered 501"),
+        );
+    }
+}

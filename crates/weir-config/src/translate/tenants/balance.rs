@@ -1,0 +1,118 @@
+//! How a tenant's services are balanced, and how long they may take.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_model::{
+    ActiveCheck, Algorithm, BalanceSpec, HealthSpec, HttpProbe, ObjectName, Origin, Period, Probe, StatusSet,
+    Timeouts, UpstreamSpec, limits,
+};
+
+use crate::resource::Tenant;
+use crate::resource::decode::Decoder;
+use crate::translate::effective::PolicySettings;
+use crate::translate::index::Object;
+use crate::translate::policy;
+use crate::translate::reporter::Reporter;
+
+/// Bound of a whole request (keystone-gateway's).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// A probe that takes longer has failed.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What holds for every rule of a tenant.
+#[derive(Clone, Debug)]
+pub(super) struct TenantSpec {
+    pub(super) balance: Arc<BalanceSpec>,
+    /// Where it is written; `None` for the default.
+    pub(super) policy: Option<(ObjectName, Origin)>,
+    pub(super) upstream: Arc<UpstreamSpec>,
+    pub(super) timeouts: Timeouts,
+}
+
+/// Reads `load_balancer` and `policy` with the reader of policies; `None` when they cannot be used, which has been
+/// reported. Without them the services take turns, as in keystone-gateway.
+pub(super) fn spec(tenant: Object<'_, Tenant>, reporter: &mut Reporter) -> Option<TenantSpec> {
+    let written = &tenant.spec.balance;
+    let mut settings = PolicySettings {
+        balance: Arc::default(),
+        connect_timeout: None,
+        request_timeout: None,
+    };
+    if let Some(spec) = &written.spec {
+        let mut decoder = Decoder::default();
+        let object = ObjectName::new("TrafficPolicy", "", tenant.name());
+        let found = policy::settings(&mut decoder, spec, &object);
+        let mark = Decoder::default().mark();
+        decoder.effect_since(mark, "all requests of the tenant are answered 500");
+        for finding in decoder.into_findings() {
+            reporter.add(tenant.placed, finding);
+        }
+        settings = found?;
+    }
+    let balance = match written.has_load_balancer {
+        true => settings.balance,
+        false => Arc::new(BalanceSpec {
+            algorithm: Algorithm::RoundRobin,
+            ..BalanceSpec::clone(&settings.balance)
+        }),
+    };
+    let origin = written.spec.as_ref().map(|spec| tenant.origin(spec.span));
+    Some(TenantSpec {
+        balance,
+        policy: origin.map(|origin| (tenant.id().clone(), origin)),
+        upstream: Arc::new(UpstreamSpec {
+            health: health(tenant.spec),
+            ..UpstreamSpec::default()
+        }),
+        timeouts: timeouts(tenant.spec, settings.request_timeout, settings.connect_timeout),
+    })
+}
+
+/// The tenant's own bounds win over its policy's, which win over the file's.
+fn timeouts(tenant: &Tenant, request: Option<Option<Duration>>, connect: Option<Duration>) -> Timeouts {
+    let own = &tenant.timeouts;
+    let bound = |written: Duration| (!written.is_zero()).then_some(written);
+    let service = own.service.and_then(bound);
+    let request = match (own.request, request, tenant.settings.request_timeout) {
+        (Some(written), ..) => bound(written),
+        (None, Some(policy), _) => policy,
+        (None, None, Some(file)) => bound(file),
+        // A try that is given longer than the default must not be cut short by it.
+        (None, None, None) => Some(REQUEST_TIMEOUT).max(service),
+    };
+    Timeouts {
+        request,
+        backend_request: service,
+        connect: own
+            .connect
+            .and_then(bound)
+            .or(connect)
+            .unwrap_or(limits::CONNECT_TIMEOUT),
+        ..Timeouts::default()
+    }
+}
+
+/// Every service with a health path is probed there (row HC01); any 2xx is good, and it takes two in a row to come
+/// back and three to go (row HC03).
+fn health(tenant: &Tenant) -> HealthSpec {
+    let is_checked = tenant.services.iter().any(|service| service.health.is_some());
+    let interval = tenant.health_interval.value;
+    let check = || ActiveCheck {
+        probe: Probe::Http(HttpProbe {
+            expected: StatusSet::successes(),
+            retriable: StatusSet::all(),
+            ..HttpProbe::default()
+        }),
+        interval: Period::clamped(interval),
+        timeout: Period::clamped(HEALTH_TIMEOUT.min(interval)),
+        unhealthy_threshold: NonZeroU32::MIN.saturating_add(2),
+        healthy_threshold: NonZeroU32::MIN.saturating_add(1),
+        ..ActiveCheck::default()
+    };
+    HealthSpec {
+        active: is_checked.then(|| Arc::new(check())),
+        ..HealthSpec::default()
+    }
+}
