@@ -18,4 +18,5 @@ mod overrides;
 mod proxy;
 mod reload;
 mod signals;
+mod tenants;
 mod weights;

@@ -44,8 +44,8 @@ pub(super) fn decode_list(decoder: &mut Decoder, field: Field<'_>) -> (Vec<Tenan
     for item in decoder.items(field, usize::MAX) {
         let mark = decoder.mark();
         match decode(decoder, item) {
-            Some(service) if !decoder.failed_since(mark) => services.push(service),
-            _ => is_incomplete = true,
+            Some(service) => services.push(service),
+            None => is_incomplete = true,
         }
         decoder.effect_since(
             mark,
@@ -66,7 +66,16 @@ fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<TenantService> {
     let url = fields
         .required(decoder, "url")
         .and_then(|field| url::decode(decoder, field));
-    let health = fields.optional("health").and_then(|field| health(decoder, field));
+    let health = fields.optional("health").and_then(|field| {
+        let mark = decoder.mark();
+        let health = health(decoder, field);
+        decoder.effect_since(mark, "the service is used, but not checked");
+        health
+    });
+    // Without its weight it would get requests that it should not get.
+    if fields.has_misspelt() {
+        return None;
+    }
     let weight = match fields.optional("weight") {
         Some(field) => decoder.weight(field)?.value,
         None => Weight::ONE,

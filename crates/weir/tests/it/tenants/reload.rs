@@ -1,0 +1,85 @@
+//! Tenants files that change while they are served.
+
+use super::get;
+use crate::harness::{Backends, Client, Folder, Gateway, Process, endpoints, free_port, gateway};
+
+fn tenant(name: &str, prefix: &str, backend: u16) -> String {
+    format!(
+        "  - {{name: {name}, path_prefix: {prefix}, services: [{{name: s, url: 'http://127.0.0.1:{backend}'}}]}}\n"
+    )
+}
+
+#[test]
+fn kt28_a_bad_tenant_keeps_its_last_good_version_and_costs_nobody_else() {
+    let backends = Backends::start(2);
+    let (port, ports) = (free_port(), backends.ports());
+    let top = format!("server: {{port: {port}}}\ntenants:\n");
+    let (a, b) = (tenant("a", "/a/", ports[0]), tenant("b", "/b/", ports[1]));
+    let gateway = Gateway::start(port, &format!("{top}{a}{b}"));
+    let mut client = Client::connect(gateway.address);
+    assert_eq!(get(&mut client, "h", "/a/").pod(), "backend-1");
+    // `a` is broken, `b` moves.
+    let bad = a.replace("127.0.0.1:", "127.0.0.1:x");
+    let moved = tenant("b", "/c/", ports[1]);
+    gateway.rewrite(
+        &format!("{top}{bad}{moved}"),
+        "the last good version of 1 object stays in force: Tenant a",
+    );
+    assert_eq!(get(&mut client, "h", "/a/").pod(), "backend-1");
+    assert_eq!(get(&mut client, "h", "/c/").pod(), "backend-2");
+    assert_eq!(get(&mut client, "h", "/b/").status, 404);
+    // Not YAML at all: everything stays.
+    gateway.rewrite("tenants: [", "last good version of 2 objects");
+    assert_eq!(get(&mut client, "h", "/c/").pod(), "backend-2");
+    // Repaired, and `b` is gone.
+    gateway.rewrite(&format!("{top}{a}"), "generation 4 in force");
+    assert_eq!(get(&mut client, "h", "/a/").pod(), "backend-1");
+    assert_eq!(get(&mut client, "h", "/c/").status, 404);
+    // A comment changes nothing.
+    gateway.rewrite(&format!("# comment\n{top}{a}"), "nothing to do");
+    gateway.rewrite(
+        &format!("server: {{port: {port}}}\ntenants: []\n"),
+        "generation 6 in force (0 routes",
+    );
+}
+
+#[test]
+fn tenants_and_gateway_api_documents_share_a_folder_and_a_port() {
+    let backends = Backends::start(2);
+    let (port, ports) = (free_port(), backends.ports());
+    let folder = Folder::new();
+    let route = "\
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: only, namespace: default}
+spec:
+  parentRefs: [{name: eg}]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /route}}]
+      backendRefs: [{name: backend, port: 3000}]
+";
+    folder.write("gateway.yaml", &(gateway(port) + &endpoints(&ports[..1]) + route));
+    let server = format!("server: {{port: {port}, address: 127.0.0.1}}\ntenants:\n");
+    folder.write(
+        "tenants.yaml",
+        &(server.clone() + &tenant("t", "/tenant/", ports[1])),
+    );
+    let process = Process::start(&["run", "-c", folder.path().to_str().expect("UTF-8")]);
+    process
+        .stderr
+        .wait_after(0, "generation 1 in force (2 routes, 2 backends");
+    let mut client = Client::connect(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    assert_eq!(get(&mut client, "h", "/route").pod(), "backend-1");
+    assert_eq!(get(&mut client, "h", "/tenant/").pod(), "backend-2");
+    let before = process.stderr.count();
+    folder.write(
+        "gateway.yaml",
+        &(gateway(port) + &endpoints(&ports[..1]) + &route.replace("/route", "/other")),
+    );
+    process
+        .stderr
+        .wait_after(before, "generation 2 in force (2 routes, 2 backends");
+    assert_eq!(get(&mut client, "h", "/other").pod(), "backend-1");
+    assert_eq!(get(&mut client, "h", "/tenant/").pod(), "backend-2");
+}
