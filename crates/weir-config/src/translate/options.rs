@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use weir_model::Port;
-
 /// The `controllerName` of weir's own GatewayClasses.
 pub const CONTROLLER_NAME: &str = "weir.dev/gateway-controller";
 
 /// Envoy Gateway's `controllerName`, served as an alias when configuration comes from files.
 pub const ENVOY_GATEWAY_CONTROLLER_NAME: &str = "gateway.envoyproxy.io/gatewayclass-controller";
+
+/// Where tenants are served when nobody says where; keystone-gateway's default.
+const TENANTS_PORT: u16 = 8080;
 
 /// Settings of a translation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Options {
     /// Where tenants are served, whatever their file says.
     pub tenants_address: Option<SocketAddr>,
     /// The port of tenants whose file names none.
-    pub tenants_port: Port,
+    pub tenants_port: u16,
 }
 
 impl Options {
@@ -41,7 +42,7 @@ impl Options {
             loopback_endpoints: true,
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             tenants_address: None,
-            tenants_port: tenants_port(),
+            tenants_port: TENANTS_PORT,
         }
     }
 
@@ -53,15 +54,9 @@ impl Options {
             loopback_endpoints: false,
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             tenants_address: None,
-            tenants_port: tenants_port(),
+            tenants_port: TENANTS_PORT,
         }
     }
-}
-
-/// keystone-gateway's.
-fn tenants_port() -> Port {
-    // INVARIANT: 8080 is a port.
-    Port::new(8080).expect("a port")
 }
 
 impl Default for Options {

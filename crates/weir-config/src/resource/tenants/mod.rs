@@ -5,6 +5,7 @@
 //! says for all of them (`settings`) goes along with each. This folder owns the keys, their forms and the expansion of
 //! `${VAR}`. It must not know how requests are routed (that is `translate/tenants`).
 
+mod balance;
 mod canary;
 mod document;
 mod environment;
@@ -16,13 +17,14 @@ mod tenant;
 mod unserved;
 mod url;
 
+pub use balance::{TenantBalance, TenantTimeouts};
 pub use canary::{Canary, CanaryMark};
 pub use environment::Environment;
 pub use path::BarePrefix;
 pub use route::{RouteTarget, TenantRoute};
 pub use service::TenantService;
 pub use settings::TenantSettings;
-pub use tenant::{HostHeader, Tenant, TenantBalance, TenantFilters, TenantTimeouts};
+pub use tenant::{HostHeader, Tenant, TenantFilters};
 pub use url::ServiceUrl;
 
 pub(super) use document::{is_tenants, looks_like_tenants, read};

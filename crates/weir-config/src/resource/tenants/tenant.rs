@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use weir_model::{Fraction, HostPattern};
 
+use super::balance::{self, TenantBalance, TenantTimeouts};
 use super::canary::{self, Canary};
 use super::path::{self, BARE_PREFIXES, BarePrefix};
 use super::route::{self, TenantRoute};
@@ -14,7 +15,7 @@ use super::unserved;
 use super::url::{self, ServiceUrl};
 use crate::resource::decode::{Decoder, Field, Fields};
 use crate::resource::{HttpFilter, http_filter};
-use crate::yaml::{Entry, Finding, Node, Span, Spanned, Value};
+use crate::yaml::{Finding, Span, Spanned};
 
 /// A tenant.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,26 +68,6 @@ pub enum HostHeader {
     Service,
     /// This one.
     Name(Arc<str>),
-}
-
-/// How a tenant's services are balanced, in the words of a `TrafficPolicy`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TenantBalance {
-    /// A `spec` without targets; `None` when neither key is written.
-    pub spec: Option<Node>,
-    /// Whether it says how endpoints are picked.
-    pub has_load_balancer: bool,
-}
-
-/// `timeouts`; `Some(ZERO)` switches a bound off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TenantTimeouts {
-    /// The whole request.
-    pub request: Option<Duration>,
-    /// One try at a service.
-    pub service: Option<Duration>,
-    /// Connecting to a service.
-    pub connect: Option<Duration>,
 }
 
 /// What is done to requests and responses besides forwarding them.
@@ -270,9 +251,9 @@ fn options(decoder: &mut Decoder, fields: &Fields<'_>, tenant: &mut Tenant) {
         tenant.health_interval = interval;
     }
     if let Some(field) = fields.optional("timeouts") {
-        tenant.timeouts = timeouts(decoder, field);
+        tenant.timeouts = balance::timeouts(decoder, field);
     }
-    tenant.balance = balance(decoder, fields);
+    tenant.balance = balance::decode(decoder, fields);
 }
 
 fn host_header(decoder: &mut Decoder, field: Field<'_>) -> Option<HostHeader> {
@@ -293,66 +274,6 @@ fn host_header(decoder: &mut Decoder, field: Field<'_>) -> Option<HostHeader> {
         return None;
     }
     Some(HostHeader::Name(text.value))
-}
-
-fn timeouts(decoder: &mut Decoder, field: Field<'_>) -> TenantTimeouts {
-    let Some(fields) = decoder.fields(field, &["request", "service", "connect"]) else {
-        return TenantTimeouts::default();
-    };
-    let mut bound = |name| {
-        let field = fields.optional(name)?;
-        seconds(decoder, field).map(|bound| bound.value)
-    };
-    TenantTimeouts {
-        request: bound("request"),
-        service: bound("service"),
-        connect: bound("connect"),
-    }
-}
-
-/// The `spec` of a TrafficPolicy that `policy` and `load_balancer` amount to. `load_balancer` is its `loadBalancer`;
-/// without a `type` but with other fields of a policy it is a whole `spec`.
-fn balance(decoder: &mut Decoder, fields: &Fields<'_>) -> TenantBalance {
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut span = Span::NONE;
-    if let Some(field) = fields.optional("policy")
-        && decoder.any_fields(field).is_some()
-    {
-        span = field.span();
-        entries.extend_from_slice(field.node.entries());
-    }
-    if let Some(field) = fields.optional("load_balancer")
-        && decoder.any_fields(field).is_some()
-    {
-        span = field.span();
-        if field.node.field("type").is_none() && field.node.field("loadBalancer").is_some() {
-            entries.extend_from_slice(field.node.entries());
-        } else {
-            entries.push(Entry {
-                key: "loadBalancer".into(),
-                key_span: fields.key_span("load_balancer"),
-                node: field.node.clone(),
-            });
-        }
-    }
-    let mut balancers = entries.iter().filter(|entry| *entry.key == *"loadBalancer");
-    let has_load_balancer = balancers.next().is_some();
-    if balancers.next().is_some() {
-        let span = fields.key_span("load_balancer");
-        decoder.conflict(
-            span,
-            "\"load_balancer\" and \"policy.loadBalancer\" say the same thing twice",
-            "remove one of the two",
-        );
-    }
-    let node = |entries| Node {
-        value: Value::Mapping(entries),
-        span,
-    };
-    TenantBalance {
-        spec: (!entries.is_empty()).then(|| node(entries)),
-        has_load_balancer,
-    }
 }
 
 /// A filter that cannot be read must not be skipped, so the tenant answers 500.

@@ -24,8 +24,8 @@ pub(super) fn address(tenant: &Tenant, options: &Options) -> SocketAddr {
     let ip = settings
         .address
         .map_or(options.listen_address, |address| address.value);
-    let port = settings.port.map_or(options.tenants_port, |port| port.value);
-    SocketAddr::new(ip, port.number())
+    let port = settings.port.map_or(options.tenants_port, |port| port.number());
+    SocketAddr::new(ip, port)
 }
 
 /// Opens the listeners of all tenants; a file's tenants are one section.
