@@ -17,7 +17,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(Arc<str>, Arc<str>)> {
 }
 
 #[test]
-fn header_filters_change_requests_and_responses() {
+fn ga03_header_filters_change_requests_and_responses() {
     let backend = Backend::answering(|_| respond(200, "X-Old: 1\r\nX-List: a\r\n", b"ok"));
     let mut plan = Plan::to(&[backend.address]);
     let change = HeaderChange {
@@ -57,7 +57,7 @@ fn header_filters_change_requests_and_responses() {
 }
 
 #[test]
-fn rewrites_change_what_the_endpoint_sees() {
+fn ga03_rewrites_change_what_the_endpoint_sees() {
     let backend = Backend::named("a");
     let mut plan = Plan::new();
     plan.backend("only", &[backend.address]);
@@ -86,7 +86,7 @@ fn rewrites_change_what_the_endpoint_sees() {
 }
 
 #[test]
-fn redirects_are_answered_here() {
+fn ga03_redirects_are_answered_here() {
     let mut plan = Plan::new();
     let redirect = |scheme: Option<&str>, host: Option<&str>, path: Option<PathRewrite>, status: u16| {
         Action::Redirect(Redirect {
@@ -167,7 +167,7 @@ fn ask(rig: &Rig, method: &str, lines: &str) -> Response {
 }
 
 #[test]
-fn cors_preflights_are_answered_here() {
+fn ga03_cors_preflights_are_answered_here() {
     let (rig, backend) = cors_rig(cors(&["https://*.bar.com"], false));
     let preflight = "Access-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: x-one\r\n";
     let response = ask(
@@ -200,7 +200,7 @@ fn cors_preflights_are_answered_here() {
 }
 
 #[test]
-fn cors_with_credentials_never_says_star() {
+fn ga03_cors_with_credentials_never_says_star() {
     let mut policy = cors(&["*"], true);
     policy.allow_methods = vec!["*".into()];
     policy.allow_headers = vec!["*".into()];
@@ -221,7 +221,7 @@ fn cors_with_credentials_never_says_star() {
 }
 
 #[test]
-fn cors_decorates_simple_responses() {
+fn ga03_cors_decorates_simple_responses() {
     let (rig, _backend) = cors_rig(cors(&["https://www.foo.com"], false));
     let response = ask(&rig, "GET", "Origin: https://www.foo.com\r\n");
     assert_eq!(
@@ -239,7 +239,7 @@ fn cors_decorates_simple_responses() {
 }
 
 #[test]
-fn a_mirror_gets_a_copy_and_nobody_waits_for_it() {
+fn ga03_a_mirror_gets_a_copy_and_nobody_waits_for_it() {
     let backend = Backend::named("a");
     let shadow = Backend::answering(|_| {
         std::thread::sleep(Duration::from_secs(3));
@@ -288,7 +288,7 @@ fn a_mirror_gets_a_copy_and_nobody_waits_for_it() {
 }
 
 #[test]
-fn a_mirror_may_get_a_part_and_may_be_dead() {
+fn ga03_a_mirror_may_get_a_part_and_may_be_dead() {
     let backend = Backend::named("a");
     let shadow = Backend::named("shadow");
     let dead = std::net::TcpListener::bind("127.0.0.1:0")

@@ -13,7 +13,7 @@ use weir_model::{EndpointSource, Filter, HeaderChange, NamedEndpoint, Port};
 use weir_proxy::Options;
 
 #[test]
-fn an_equal_configuration_changes_nothing() {
+fn rl02_an_equal_configuration_changes_nothing() {
     let backend = Backend::named("a");
     let plan = Plan::to(&[backend.address]);
     let rig = Rig::new(&plan);

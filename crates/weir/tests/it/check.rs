@@ -28,7 +28,7 @@ spec:
 ";
 
 #[test]
-fn a_good_configuration_exits_with_0() {
+fn op11_a_good_configuration_exits_with_0() {
     let folder = Folder::new();
     let path = folder.write("weir.yaml", &example_on(8080, &[9001, 9002, 9003, 9004]));
     let path = path.to_str().expect("UTF-8");
@@ -43,7 +43,7 @@ fn a_good_configuration_exits_with_0() {
 }
 
 #[test]
-fn an_error_exits_with_3_and_shows_the_place_in_every_format() {
+fn op11_an_error_exits_with_3_and_shows_the_place_in_every_format() {
     let folder = Folder::new();
     let path = folder.write("weir.yaml", DANGLING);
     let path = path.to_str().expect("UTF-8");
@@ -80,7 +80,7 @@ fn an_error_exits_with_3_and_shows_the_place_in_every_format() {
 }
 
 #[test]
-fn standard_input_is_read_and_a_missing_path_is_an_error() {
+fn op11_standard_input_is_read_and_a_missing_path_is_an_error() {
     let checked = weir(&["check", "-"], DANGLING);
     assert_eq!(checked.code, Some(3), "{checked:?}");
     assert!(checked.stdout.contains("<stdin>:21:17"), "{}", checked.stdout);
@@ -94,7 +94,7 @@ fn standard_input_is_read_and_a_missing_path_is_an_error() {
 }
 
 #[test]
-fn warnings_count_as_errors_when_strict() {
+fn op11_warnings_count_as_errors_when_strict() {
     let folder = Folder::new();
     let text = example_on(8080, &[9001, 9002, 9003, 9004])
         .replace("  hostnames:\n", "  hostnamez: 1\n  hostnames:\n");

@@ -26,7 +26,7 @@ spec:
 }
 
 #[test]
-fn a_change_of_routes_comes_into_force() {
+fn ga06_a_change_of_routes_comes_into_force() {
     let backends = Backends::start(1);
     let port = free_port();
     let base = gateway_and_service(port, &backends.ports());
@@ -74,7 +74,7 @@ fn bx14_endpoints_alone_take_the_fast_path() {
 }
 
 #[test]
-fn the_last_good_version_stays_in_force_and_that_is_said() {
+fn ga06_the_last_good_version_stays_in_force_and_that_is_said() {
     let backends = Backends::start(1);
     let port = free_port();
     let base = gateway_and_service(port, &backends.ports());
@@ -118,7 +118,7 @@ fn the_last_good_version_stays_in_force_and_that_is_said() {
 }
 
 #[test]
-fn strict_takes_a_configuration_with_errors_not_at_all() {
+fn op14_strict_takes_a_configuration_with_errors_not_at_all() {
     let backends = Backends::start(1);
     let port = free_port();
     let base = gateway_and_service(port, &backends.ports());
@@ -143,7 +143,7 @@ fn strict_takes_a_configuration_with_errors_not_at_all() {
 }
 
 #[test]
-fn without_watching_only_hup_reloads() {
+fn ga06_without_watching_only_hup_reloads() {
     let backends = Backends::start(1);
     let port = free_port();
     let base = gateway_and_service(port, &backends.ports());
@@ -197,7 +197,7 @@ fn ga06_the_swap_of_a_kubernetes_mount_is_followed_within_a_second() {
 }
 
 #[test]
-fn bad_objects_cost_what_depends_on_them_and_no_more() {
+fn ga06_bad_objects_cost_what_depends_on_them_and_no_more() {
     let backends = Backends::start(1);
     let port = free_port();
     let bad = "\
