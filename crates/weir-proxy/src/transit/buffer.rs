@@ -5,8 +5,10 @@ use std::task::{Context, Poll, ready};
 
 use weir_net::Stream;
 
-/// Capacity of a fresh buffer. Most heads with a small body fit, and a body in transit moves 16 KiB per system call.
-pub(crate) const BUFFER_START_BYTES: usize = 16 * 1024;
+/// Capacity that a buffer keeps: a body in transit moves 16 KiB per system call.
+pub(crate) const BUFFER_KEPT_BYTES: usize = 16 * 1024;
+/// Capacity of a buffer that mostly takes a head and nothing else: with what else an exchange owns it fits a page.
+pub(crate) const BUFFER_SMALL_BYTES: usize = 2 * 1024;
 
 /// Bytes read from one connection. The first part may be pinned: a head that offsets point into stays where those
 /// offsets find it while the body behind it comes and goes.
@@ -25,9 +27,10 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    pub(crate) fn new() -> Self {
+    /// With so much room. A small one becomes one of [`BUFFER_KEPT_BYTES`] as soon as a read fills it.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self {
-            bytes: vec![0; BUFFER_START_BYTES].into_boxed_slice(),
+            bytes: vec![0; bytes].into_boxed_slice(),
             pin: 0,
             start: 0,
             end: 0,
@@ -73,8 +76,8 @@ impl Input {
 
     /// Forgets everything; gives memory back when the buffer had grown.
     pub(crate) fn reset(&mut self) {
-        if self.bytes.len() > BUFFER_START_BYTES {
-            *self = Self::new();
+        if self.bytes.len() > BUFFER_KEPT_BYTES {
+            *self = Self::with_capacity(BUFFER_KEPT_BYTES);
         } else {
             (self.pin, self.start, self.end, self.pinned_length) = (0, 0, 0, 0);
         }
@@ -92,7 +95,7 @@ impl Input {
             return Poll::Ready(Err(io::ErrorKind::StorageFull.into()));
         }
         let length = ready!(stream.poll_read(task, &mut self.bytes[self.end..]))?;
-        self.end += length;
+        self.filled(length);
         Poll::Ready(Ok(length))
     }
 
@@ -102,8 +105,23 @@ impl Input {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let length = stream.try_read(&mut self.bytes[self.end..])?;
-        self.end += length;
+        self.filled(length);
         Ok(length)
+    }
+
+    /// Takes note of a read. One that leaves no room in a small buffer shows that there is more to come.
+    fn filled(&mut self, length: usize) {
+        self.end += length;
+        if self.end == self.bytes.len() && self.end < BUFFER_KEPT_BYTES {
+            self.grow(BUFFER_KEPT_BYTES);
+        }
+    }
+
+    fn grow(&mut self, capacity: usize) {
+        let mut grown = std::mem::take(&mut self.bytes).into_vec();
+        grown.reserve_exact(capacity - grown.len());
+        grown.resize(capacity, 0);
+        self.bytes = grown.into_boxed_slice();
     }
 
     fn rewind_when_empty(&mut self) {
@@ -132,9 +150,7 @@ impl Input {
         if capacity <= self.bytes.len() {
             return false;
         }
-        let mut grown = std::mem::take(&mut self.bytes).into_vec();
-        grown.resize(capacity, 0);
-        self.bytes = grown.into_boxed_slice();
+        self.grow(capacity);
         true
     }
 }
@@ -184,7 +200,7 @@ impl Output {
     pub(crate) fn clear(&mut self) {
         self.sent = 0;
         self.bytes.clear();
-        if self.bytes.capacity() > 2 * BUFFER_START_BYTES {
+        if self.bytes.capacity() > 2 * BUFFER_KEPT_BYTES {
             self.bytes = Vec::new();
         }
     }
@@ -213,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_pinned_head_survives_the_body_behind_it() {
-        let mut input = Input::new();
+        let mut input = Input::with_capacity(BUFFER_KEPT_BYTES);
         put(&mut input, b"old head body");
         input.consume(4);
         input.pin(5);
@@ -224,7 +240,7 @@ mod tests {
         put(&mut input, b"more");
         input.end = input.bytes.len();
         input.consume(4);
-        assert!(input.make_room(BUFFER_START_BYTES));
+        assert!(input.make_room(BUFFER_KEPT_BYTES));
         assert_eq!(input.pinned(), b"head ");
         assert_eq!(input.pin, 0);
         input.unpin();
@@ -233,20 +249,38 @@ mod tests {
 
     #[test]
     fn a_full_buffer_grows_to_its_bound_and_no_further() {
-        let mut input = Input::new();
-        input.end = BUFFER_START_BYTES;
-        assert!(input.make_room(BUFFER_START_BYTES + 1));
-        assert_eq!(input.bytes.len(), BUFFER_START_BYTES + 1);
+        let mut input = Input::with_capacity(BUFFER_KEPT_BYTES);
+        input.end = BUFFER_KEPT_BYTES;
+        assert!(input.make_room(BUFFER_KEPT_BYTES + 1));
+        assert_eq!(input.bytes.len(), BUFFER_KEPT_BYTES + 1);
         input.end += 1;
-        assert!(!input.make_room(BUFFER_START_BYTES + 1));
+        assert!(!input.make_room(BUFFER_KEPT_BYTES + 1));
         input.reset();
-        assert_eq!(input.bytes.len(), BUFFER_START_BYTES);
+        assert_eq!(input.bytes.len(), BUFFER_KEPT_BYTES);
         assert!(input.is_empty());
     }
 
     #[test]
+    fn a_small_buffer_that_a_read_fills_has_room_for_more_the_next_time() {
+        let mut input = Input::with_capacity(BUFFER_SMALL_BYTES);
+        put(&mut input, b"head body");
+        input.pin(5);
+        input.filled(BUFFER_SMALL_BYTES - 10);
+        assert_eq!(input.bytes.len(), BUFFER_SMALL_BYTES);
+        input.filled(1);
+        assert_eq!(input.bytes.len(), BUFFER_KEPT_BYTES);
+        assert_eq!(
+            (input.pinned(), &input.unread()[..4]),
+            (&b"head "[..], &b"body"[..])
+        );
+        assert_eq!(input.unread().len(), BUFFER_SMALL_BYTES - 5);
+        input.reset();
+        assert_eq!(input.bytes.len(), BUFFER_KEPT_BYTES);
+    }
+
+    #[test]
     fn everything_used_up_starts_over_at_the_front() {
-        let mut input = Input::new();
+        let mut input = Input::with_capacity(BUFFER_KEPT_BYTES);
         put(&mut input, b"abc");
         input.pin(1);
         input.consume(2);

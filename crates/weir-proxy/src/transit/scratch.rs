@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use weir_model::limits;
 use weir_wire::{HeadLimits, RequestHead, ResponseHead};
 
-use super::buffer::{Input, Output};
+use super::buffer::{BUFFER_KEPT_BYTES, BUFFER_SMALL_BYTES, Input, Output};
 use super::edits::Edits;
 use super::pump::Pump;
 
@@ -72,7 +72,7 @@ pub(crate) trait Reusable {
 impl Reusable for RequestScratch {
     fn new() -> Self {
         Self {
-            input: Input::new(),
+            input: Input::with_capacity(BUFFER_SMALL_BYTES),
             head: RequestHead::new(HEAD_LIMITS),
             output: Output::with_capacity(HEAD_START_BYTES),
             upload: Pump::new(),
@@ -103,7 +103,7 @@ impl Reusable for ResponseScratch {
     fn new() -> Self {
         Self {
             head: ResponseHead::new(HEAD_LIMITS),
-            input: Input::new(),
+            input: Input::with_capacity(BUFFER_KEPT_BYTES),
             output: Output::default(),
             download: Pump::new(),
             edits: Edits::default(),
