@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use weir_balance::{
     Answer, Balancer, Counted, Counters, EndpointState, KeyView, Lease, Member, OverrideHosts, Permit, Pick,
-    Rng, Scope, Split, hash_key, request_key,
+    Rng, Scope, SessionTimeouts, Split, TokenKey, TokenKeys, hash_key, request_key,
 };
 use weir_model::{
     Algorithm, BalanceSpec, Choices, ConsistentHash, Endpoint, EndpointAddress, EndpointOverride, HashSource,
@@ -68,6 +68,8 @@ fn main() -> io::Result<()> {
         "breaker: one place taken and given back",
         &[permit_cost_ns()],
     )?;
+    report(&mut out, json, "session token verified", &[token_cost_ns(false)])?;
+    report(&mut out, json, "session token written", &[token_cost_ns(true)])?;
     report(
         &mut out,
         json,
@@ -354,6 +356,21 @@ fn permit_cost_ns() -> f64 {
             Counted::ParallelRequests,
             black_box(1_024),
         ));
+    })
+}
+
+fn token_cost_ns(written: bool) -> f64 {
+    let keys = TokenKeys::new(TokenKey::new(&[7; 32]).into_iter().collect());
+    let address = EndpointAddress::Tcp(SocketAddr::from(([10, 0, 0, 1], 8080)));
+    let (mut text, mut out) = (Vec::new(), Vec::new());
+    keys.write_endpoint(&address, b"rule", 1_790_000_000, 1_790_000_000, &mut text);
+    median_ns(|_| {
+        if written {
+            out.clear();
+            keys.write_endpoint(&address, b"rule", 1_790_000_000, 1_790_000_000, &mut out);
+        } else {
+            let _ = black_box(keys.verify(&text, b"rule", 1_790_000_000, SessionTimeouts::default()));
+        }
     })
 }
 

@@ -31,6 +31,8 @@ mod seat;
 mod slow_start;
 mod split;
 mod tiers;
+mod token;
+mod token_text;
 
 #[cfg(test)]
 mod world;
@@ -51,3 +53,6 @@ pub use rng::{Rng, cursor_start};
 pub use seat::{Judgement, Seat};
 pub use split::Split;
 pub use tiers::{Availability, CandidateSpec, TierPlan, plan};
+pub use token::{
+    SessionTimeouts, Token, TokenHolders, TokenKey, TokenKeys, TokenRefusal, TokenSubject, WeakKey,
+};
