@@ -5,6 +5,7 @@
 //! relaxed atomics (an endpoint's load, a rotation's cursor), so a pick takes no lock and allocates nothing.
 
 mod adaptive;
+mod admin;
 mod answer;
 mod balancer;
 mod breaker;
@@ -13,6 +14,7 @@ mod by_address;
 mod candidates;
 mod change;
 mod cookie;
+mod ejection;
 mod endpoint;
 mod health;
 mod key;
@@ -23,6 +25,7 @@ mod override_host;
 mod peak_ewma;
 mod pick;
 mod random;
+mod rate;
 mod ready;
 mod rng;
 mod round_robin;
@@ -37,6 +40,7 @@ mod token_text;
 #[cfg(test)]
 mod world;
 
+pub use admin::{Override, Use};
 pub use answer::Answer;
 pub use balancer::Balancer;
 pub use breaker::{Counted, Counters, Overflow, Permit, Scope};
@@ -44,6 +48,7 @@ pub use change::{
     Change, Decision, Ejection, EjectionCause, HealthyCause, ProbeFailure, ReturnCause, UnhealthyCause,
 };
 pub use cookie::{CookieValue, write_set_cookie};
+pub use ejection::{Ejector, Trip, TryOutcome};
 pub use endpoint::{EndpointState, Lease, Member, Unavailable};
 pub use health::{Arrival, Health, ProbeOutcome, Verdict};
 pub use key::{HashKey, KeyView, hash_key, request_key};
