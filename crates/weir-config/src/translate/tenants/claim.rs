@@ -7,7 +7,7 @@ use weir_model::{HostPattern, Origin};
 
 use super::listener::address;
 use crate::resource::Tenant;
-use crate::translate::hash::QuickMap;
+use crate::hash::QuickMap;
 use crate::translate::index::Object;
 use crate::translate::options::Options;
 use crate::translate::reporter::Reporter;
