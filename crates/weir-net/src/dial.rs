@@ -1,36 +1,110 @@
 //! Connecting to an endpoint.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use weir_model::EndpointAddress;
 
 use crate::Stream;
+use crate::event_loop::EventLoop;
 
 /// Receive buffer of a connection to an endpoint, bytes, which the kernel doubles for its own needs. Left to itself the
 /// kernel would take megabytes from an endpoint on behalf of a client that does not read, and the endpoint would feel
 /// no back-pressure.
-const RECEIVE_BUFFER_BYTES: u32 = 256 * 1024;
+const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Opens a connection on the current runtime. TCP connections send small writes at once (`TCP_NODELAY`).
-/// There is no time bound here: the caller stops waiting by dropping the future.
-pub async fn connect(address: &EndpointAddress) -> io::Result<Stream> {
-    match address {
+/// Opens a connection. TCP connections send small writes at once (`TCP_NODELAY`).
+/// There is no time bound here: the caller stops waiting by dropping the future, which closes the socket.
+pub async fn connect(event_loop: &EventLoop, address: &EndpointAddress) -> io::Result<Stream> {
+    let socket = match address {
         EndpointAddress::Tcp(address) => {
-            let stream = connect_tcp(*address).await?;
-            stream.set_nodelay(true)?;
-            Ok(Stream::Tcp(stream))
+            let socket = Socket::new(
+                Domain::for_address(*address),
+                Type::STREAM.nonblocking(),
+                Some(Protocol::TCP),
+            )?;
+            socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+            socket.set_tcp_nodelay(true)?;
+            begin(&socket, &(*address).into())?;
+            socket
         }
-        EndpointAddress::Unix(path) => Ok(Stream::Unix(UnixStream::connect(&**path).await?)),
+        EndpointAddress::Unix(path) => {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+            // At once or not at all: a full backlog is an error (connect(2): EAGAIN).
+            begin(&socket, &SockAddr::unix(&**path)?)?;
+            socket
+        }
+    };
+    // Not before: a socket that is not connecting looks hung up to the poller.
+    let stream = Stream::register(event_loop, socket)?;
+    poll_fn(|task| stream.poll_connected(task)).await?;
+    Ok(stream)
+}
+
+fn begin(socket: &Socket, address: &SockAddr) -> io::Result<()> {
+    match socket.connect(address) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(()),
     }
 }
 
-async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
-    socket.connect(address).await
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::event_loop::tests::run;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_connection_carries_bytes_both_ways() {
+        run(|event_loop| async move {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = EndpointAddress::Tcp(listener.local_addr().unwrap());
+            let mut stream = connect(&event_loop, &address).await.unwrap();
+            let (mut far, _) = listener.accept().unwrap();
+            poll_fn(|task| stream.poll_write(task, b"there")).await.unwrap();
+            let mut buffer = [0; 5];
+            far.read_exact(&mut buffer).unwrap();
+            assert_eq!(&buffer, b"there");
+            far.write_all(b"back").unwrap();
+            let length = poll_fn(|task| stream.poll_read(task, &mut buffer)).await.unwrap();
+            assert_eq!(&buffer[..length], b"back");
+        });
+    }
+
+    #[test]
+    fn an_address_without_a_listener_refuses() {
+        run(|event_loop| async move {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = EndpointAddress::Tcp(listener.local_addr().unwrap());
+            drop(listener);
+            let error = connect(&event_loop, &address).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            let nowhere = EndpointAddress::Unix("/nonexistent/socket".into());
+            let error = connect(&event_loop, &nowhere).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        });
+    }
+
+    #[test]
+    fn a_full_unix_socket_is_an_error_not_a_wait() {
+        let path = std::env::temp_dir().join(format!("weir-dial-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        socket2::SockRef::from(&listener).listen(1).unwrap();
+        let address = EndpointAddress::Unix(path.to_str().unwrap().into());
+        run(|event_loop| async move {
+            let mut open = Vec::new();
+            let error = loop {
+                match connect(&event_loop, &address).await {
+                    Ok(stream) => open.push(stream),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!((open.len(), error.kind()), (2, io::ErrorKind::WouldBlock));
+        });
+        std::fs::remove_file(&path).unwrap();
+    }
 }

@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::task::{Context, Poll};
 
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::event_loop::{EventLoop, Readiness, Side};
 
 /// Connections that wait to be accepted, per socket; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -32,6 +36,48 @@ impl fmt::Display for ListenError {
 impl std::error::Error for ListenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
+    }
+}
+
+/// A listening socket on the thread of its loop.
+#[derive(Debug)]
+pub struct Listener {
+    readiness: Readiness,
+    socket: mio::net::TcpListener,
+}
+
+impl Listener {
+    /// Fails when the poller has no room.
+    pub fn new(event_loop: &EventLoop, socket: TcpListener) -> io::Result<Self> {
+        Ok(Self {
+            readiness: Readiness::register(event_loop, socket.as_fd())?,
+            socket: mio::net::TcpListener::from_std(socket),
+        })
+    }
+
+    /// Waits for the next connection; it is non-blocking.
+    pub fn poll_accept(&self, task: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        loop {
+            if self.readiness.poll(Side::Read, task).is_pending() {
+                return Poll::Pending;
+            }
+            match self.try_accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                accepted => return Poll::Ready(accepted),
+            }
+        }
+    }
+
+    /// The same without waiting: [`io::ErrorKind::WouldBlock`] when no connection is there.
+    pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let accepted = self.socket.accept();
+        if accepted
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        {
+            self.readiness.block(Side::Read);
+        }
+        accepted.map(|(stream, peer)| (stream.into(), peer))
     }
 }
 

@@ -1,111 +1,115 @@
 //! One open connection, whatever its transport.
 
-use std::io::{self, IoSlice};
-use std::net::Shutdown;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::io::{self, ErrorKind, IoSlice, Read};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use socket2::Socket;
 
-/// A byte stream to a client or an endpoint. Reads and writes try the system call first where the last one left the
-/// socket ready, and wait only when it would block; a read that does not fill its buffer counts as drained.
+use crate::event_loop::{EventLoop, Readiness, Side};
+
+/// A byte stream to a client or an endpoint, over TCP or a Unix socket. Reads and writes try the system call first where
+/// the last one left the socket ready, and wait only when it would block; one that moves less than it could counts as
+/// the last that works for now.
 ///
-/// To be used from the thread of its runtime only: what counts as drained is exact because nobody else polls it.
+/// It belongs to the thread of its loop: what is known of it is exact because nobody else uses it.
 #[derive(Debug)]
-pub enum Stream {
-    /// TCP.
-    Tcp(TcpStream),
-    /// A Unix stream socket.
-    Unix(UnixStream),
+pub struct Stream {
+    readiness: Readiness,
+    socket: Socket,
 }
 
 impl Stream {
-    /// Waits until there is something to read: bytes, the end or an error. Takes no buffer and makes no system call.
-    pub fn poll_read_ready(&self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(task),
-            Self::Unix(stream) => stream.poll_read_ready(task),
+    /// A connection that is open already and non-blocking, such as an accepted one. Fails when the poller has no room.
+    pub fn adopt(event_loop: &EventLoop, socket: impl Into<Socket>) -> io::Result<Self> {
+        let stream = Self::register(event_loop, socket.into())?;
+        stream.readiness.assume(Side::Write);
+        Ok(stream)
+    }
+
+    /// A socket of which nothing is known yet.
+    pub(crate) fn register(event_loop: &EventLoop, socket: Socket) -> io::Result<Self> {
+        Ok(Self {
+            readiness: Readiness::register(event_loop, socket.as_fd())?,
+            socket,
+        })
+    }
+
+    /// Waits until a connection that is being opened is open, or has failed to.
+    pub(crate) fn poll_connected(&self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.readiness.poll(Side::Write, task).is_pending() {
+            return Poll::Pending;
+        }
+        match self.socket.take_error() {
+            Ok(None) => Poll::Ready(Ok(())),
+            Ok(Some(error)) | Err(error) => Poll::Ready(Err(error)),
         }
     }
 
-    /// Whether [`Self::poll_read_ready`] would be ready now. Asks nobody to be woken.
-    pub fn is_read_ready(&self) -> bool {
-        let probe = || Err::<(), _>(io::ErrorKind::Other.into());
-        let probed = match self {
-            Self::Tcp(stream) => stream.try_io(Interest::READABLE, probe),
-            Self::Unix(stream) => stream.try_io(Interest::READABLE, probe),
-        };
-        probed.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
+    /// The address that the peer connected to; `None` on a Unix socket.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()?.as_socket()
+    }
+
+    /// Waits until there is something to read: bytes, the end or an error. Takes no buffer and makes no system call.
+    pub fn poll_read_ready(&self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.readiness.poll(Side::Read, task).map(Ok)
     }
 
     /// Reads into `buffer`, which must not be empty; 0 is the end of the stream.
     pub fn poll_read(&mut self, task: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        debug_assert!(
-            !buffer.is_empty(),
-            "a read into nothing looks like the end of the stream"
-        );
-        let mut space = ReadBuf::new(buffer);
-        ready!(match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(task, &mut space),
-            Self::Unix(stream) => Pin::new(stream).poll_read(task, &mut space),
-        })?;
-        Poll::Ready(Ok(space.filled().len()))
+        loop {
+            if self.readiness.poll(Side::Read, task).is_pending() {
+                return Poll::Pending;
+            }
+            match self.try_read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read),
+            }
+        }
     }
 
-    /// The same without waiting: [`io::ErrorKind::WouldBlock`] when nothing is there.
+    /// The same without waiting: [`ErrorKind::WouldBlock`] when nothing is there.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         debug_assert!(
             !buffer.is_empty(),
             "a read into nothing looks like the end of the stream"
         );
-        match self {
-            Self::Tcp(stream) => {
-                let length = stream.try_read(buffer)?;
-                if 0 < length && length < buffer.len() {
-                    // Forgets the readiness; the next byte brings it back.
-                    let _ = stream.try_io(Interest::READABLE, drained);
-                }
-                Ok(length)
-            }
-            Self::Unix(stream) => {
-                let length = stream.try_read(buffer)?;
-                if 0 < length && length < buffer.len() {
-                    let _ = stream.try_io(Interest::READABLE, drained);
-                }
-                Ok(length)
-            }
+        if !self.readiness.is_ready(Side::Read) {
+            return Err(ErrorKind::WouldBlock.into());
         }
+        let read = retried(|| (&self.socket).read(buffer));
+        match &read {
+            Ok(length) if 0 < *length && *length < buffer.len() => self.readiness.exhaust(Side::Read),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readiness.block(Side::Read),
+            _ => {}
+        }
+        read
     }
 
-    /// Looks at what the next read would give without taking it. `Ok(None)` where the transport cannot.
-    pub fn poll_peek(
-        &mut self,
-        task: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<Option<usize>>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_peek(task, &mut ReadBuf::new(buffer)).map_ok(Some),
-            Self::Unix(_) => Poll::Ready(Ok(None)),
+    /// Whether nothing is there to be read: no bytes, no end, no error. What the poller delivered decides; where it is
+    /// left over from a read that happened to fill its buffer, a look at the socket does.
+    pub fn is_quiet(&self) -> bool {
+        if !self.readiness.is_ready(Side::Read) {
+            return true;
         }
+        let peeked = retried(|| self.socket.peek(&mut [MaybeUninit::uninit()]));
+        let is_quiet = peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        if is_quiet {
+            self.readiness.block(Side::Read);
+        }
+        is_quiet
     }
 
     /// Writes a part of `bytes`.
     pub fn poll_write(&mut self, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let tried = match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            Self::Unix(stream) => stream.try_write(bytes),
-        };
-        match tried {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            tried => return Poll::Ready(tried),
-        }
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(task, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(task, bytes),
-        }
+        let length = bytes.len();
+        self.poll_send(task, length, |socket| {
+            socket.send_with_flags(bytes, libc::MSG_NOSIGNAL)
+        })
     }
 
     /// Writes a part of `first` and, if there is room, of `second`, in one system call.
@@ -122,28 +126,51 @@ impl Stream {
             return self.poll_write(task, second);
         }
         let slices = [IoSlice::new(first), IoSlice::new(second)];
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(task, &slices),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(task, &slices),
-        }
+        self.poll_send(task, first.len() + second.len(), |socket| {
+            socket.send_vectored_with_flags(&slices, libc::MSG_NOSIGNAL)
+        })
     }
 
     /// Says that nothing more will be written; reading goes on. Errors do not matter: the peer is gone then.
     pub fn shutdown_write(&self) {
-        let _ = match self {
-            Self::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
-            Self::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
-        };
+        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Makes the coming close a reset, so that the peer cannot take a cut for a clean end.
+    /// Makes the coming close a reset, so that the peer cannot take a cut for a clean end. A Unix socket has none.
     pub fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        let _ = self.socket.set_linger(Some(Duration::ZERO));
+    }
+
+    fn poll_send(
+        &self,
+        task: &Context<'_>,
+        length: usize,
+        mut send: impl FnMut(&Socket) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if self.readiness.poll(Side::Write, task).is_pending() {
+                return Poll::Pending;
+            }
+            let sent = retried(|| send(&self.socket));
+            match &sent {
+                Ok(sent) if *sent < length => self.readiness.exhaust(Side::Write),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readiness.block(Side::Write);
+                    continue;
+                }
+                _ => {}
+            }
+            return Poll::Ready(sent);
         }
     }
 }
 
-fn drained() -> io::Result<()> {
-    Err(io::ErrorKind::WouldBlock.into())
+/// Makes a system call again that a signal interrupted.
+fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
 }

@@ -1,57 +1,95 @@
-//! A worker's thread: its runtime, its inbox, its clockwork.
+//! A worker's thread: its event loop, its inbox, its clockwork.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::io;
-use std::net::TcpListener as StdListener;
-use std::pin::pin;
+use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep};
 use weir_balance::Rng;
 use weir_model::ListenerKey;
+use weir_net::{EventLoop, Listener, TaskId};
 
 use crate::command::{Command, Inbox};
 use crate::downstream;
 use crate::shared::Shared;
-use crate::time::NEVER;
 use crate::worker::Worker;
 
 /// The clockwork looks around at least this often.
 const ROUND_MS: u64 = 1000;
 /// Between two looks at what is unused, in rounds.
 const SWEEP_ROUNDS: u64 = 4;
-/// How many ready tasks run between two looks at the sockets. Tokio's default is 61; more makes batches larger.
-const EVENT_INTERVAL: u32 = 127;
 
 /// Runs a worker until it is told to stop.
 pub(crate) fn run(index: usize, shared: Arc<Shared>, rng: Rng, inbox: Inbox) -> io::Result<()> {
-    let runtime = Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .event_interval(EVENT_INTERVAL)
-        .build_local(LocalOptions::default())?;
-    runtime.block_on(async {
-        let worker = Rc::new(Worker::new(index, shared, rng));
-        tokio::task::spawn_local(keep_time(Rc::clone(&worker)));
-        obey(&worker, inbox).await;
-    });
-    Ok(())
+    let event_loop = EventLoop::new()?;
+    let worker = Rc::new(Worker::new(index, shared, event_loop.clone(), rng));
+    let mut clockwork = Clockwork {
+        worker: Rc::clone(&worker),
+        round_ms: 0,
+        rounds: 0,
+        panics: 0,
+    };
+    event_loop.run(obey(worker, inbox), &mut clockwork)
 }
 
 /// One listening socket and the task that accepts on it.
 struct Accepting {
-    listener: Rc<TcpListener>,
-    task: AbortHandle,
+    listener: Rc<Listener>,
+    task: TaskId,
 }
 
-async fn obey(worker: &Rc<Worker>, mut inbox: Inbox) {
+/// Turns the wheel when it has something to do, and looks around once a second.
+struct Clockwork {
+    worker: Rc<Worker>,
+    /// When to look around next.
+    round_ms: u64,
+    rounds: u64,
+    /// How many of the loop's have been counted.
+    panics: u64,
+}
+
+impl weir_net::Clockwork for Clockwork {
+    fn turn(&mut self) {
+        let worker = &self.worker;
+        let now_ms = worker.clock.refresh_ms();
+        let is_round = now_ms >= self.round_ms;
+        // Each round even when nothing is due: the wheel reckons from when it was turned last.
+        if is_round || now_ms >= worker.wheel.next_ms() {
+            worker.wheel.turn(now_ms);
+        }
+        if is_round {
+            self.round_ms = now_ms + ROUND_MS;
+            self.rounds += 1;
+            self.look_around();
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let next_ms = self.worker.wheel.next_ms().min(self.round_ms);
+        Duration::from_millis(next_ms.saturating_sub(self.worker.clock.read_ms()))
+    }
+}
+
+impl Clockwork {
+    fn look_around(&mut self) {
+        let worker = &self.worker;
+        if let Some(log) = &worker.log {
+            log.flush();
+        }
+        if self.rounds.is_multiple_of(SWEEP_ROUNDS) {
+            worker.sweep();
+        }
+        while self.panics < worker.event_loop.panics() {
+            self.panics += 1;
+            worker.recorder.failures.count("connection_panicked");
+        }
+    }
+}
+
+async fn obey(worker: Rc<Worker>, mut inbox: Inbox) {
+    let worker = &worker;
     let mut accepting: BTreeMap<ListenerKey, Accepting> = BTreeMap::new();
     while let Some(command) = inbox.recv().await {
         match command {
@@ -66,13 +104,7 @@ async fn obey(worker: &Rc<Worker>, mut inbox: Inbox) {
                 }
                 worker.rouse();
             }
-            Command::Adopt { key, stream, peer } => match TcpStream::from_std(stream) {
-                Ok(stream) => downstream::serve(worker, key, stream, peer),
-                Err(_) => {
-                    worker.shared.loads.leave(worker.index);
-                    worker.shared.sources.leave(peer.ip());
-                }
-            },
+            Command::Adopt { key, stream, peer } => downstream::serve(worker, key, stream, peer),
             Command::Refresh => worker.refresh(),
             Command::Drain => {
                 for (key, closed) in std::mem::take(&mut accepting) {
@@ -88,57 +120,18 @@ async fn obey(worker: &Rc<Worker>, mut inbox: Inbox) {
     }
 }
 
-fn open(worker: &Rc<Worker>, key: ListenerKey, socket: StdListener) -> Option<Accepting> {
+fn open(worker: &Rc<Worker>, key: ListenerKey, socket: TcpListener) -> Option<Accepting> {
     // Fails only when the poller has no room; the other workers' sockets then take the connections.
-    let listener = Rc::new(TcpListener::from_std(socket).ok()?);
-    let task = downstream::accept(Rc::clone(worker), key, Rc::clone(&listener));
-    let task = tokio::task::spawn_local(task).abort_handle();
+    let listener = Rc::new(Listener::new(&worker.event_loop, socket).ok()?);
+    let accept = downstream::accept(Rc::clone(worker), key, Rc::clone(&listener));
+    let task = worker.event_loop.spawn(accept);
     Some(Accepting { listener, task })
 }
 
 /// Stops accepting. Connections that the system has completed already are served: closing the socket would reset them.
 fn close(worker: &Rc<Worker>, key: ListenerKey, closed: &Accepting) {
-    closed.task.abort();
-    let mut nobody = Context::from_waker(Waker::noop());
-    while let Poll::Ready(Ok((stream, peer))) = closed.listener.poll_accept(&mut nobody) {
+    worker.event_loop.abort(closed.task);
+    while let Ok((stream, peer)) = closed.listener.try_accept() {
         downstream::admit(worker, key, stream, peer);
-    }
-}
-
-/// Turns the wheel when it has something to do, and looks around once a second.
-async fn keep_time(worker: Rc<Worker>) {
-    let started = Instant::now();
-    let started_ms = worker.clock.refresh_ms();
-    let mut sleeping = pin!(sleep(Duration::ZERO));
-    let mut round_ms = started_ms;
-    let mut rounds = 0_u64;
-    poll_fn(move |task| {
-        loop {
-            let now_ms = worker.clock.refresh_ms();
-            worker.wheel.turn(now_ms);
-            if now_ms >= round_ms {
-                round_ms = now_ms + ROUND_MS;
-                rounds += 1;
-                look_around(&worker, rounds);
-            }
-            let next_ms = worker.wheel.plan(task.waker()).min(round_ms);
-            debug_assert_ne!(next_ms, NEVER);
-            sleeping
-                .as_mut()
-                .reset(started + Duration::from_millis(next_ms - started_ms));
-            if sleeping.as_mut().poll(task).is_pending() {
-                return Poll::<()>::Pending;
-            }
-        }
-    })
-    .await;
-}
-
-fn look_around(worker: &Worker, rounds: u64) {
-    if let Some(log) = &worker.log {
-        log.flush();
-    }
-    if rounds.is_multiple_of(SWEEP_ROUNDS) {
-        worker.sweep();
     }
 }

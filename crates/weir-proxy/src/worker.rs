@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use weir_balance::Rng;
-use weir_net::Clock;
+use weir_net::{Clock, EventLoop};
 
 use crate::access_log::LogBuffer;
 use crate::compile::Snapshot;
@@ -29,6 +29,7 @@ pub(crate) struct Worker {
     /// From 0.
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) event_loop: EventLoop,
     pub(crate) clock: Clock,
     pub(crate) wheel: Wheel,
     pub(crate) rng: RefCell<Rng>,
@@ -46,10 +47,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(index: usize, shared: Arc<Shared>, rng: Rng) -> Self {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>, event_loop: EventLoop, rng: Rng) -> Self {
         let clock = Clock::new(shared.epoch);
         Self {
             index,
+            event_loop,
             wheel: Wheel::new(clock.read_ms()),
             clock,
             rng: RefCell::new(rng),

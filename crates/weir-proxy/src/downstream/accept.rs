@@ -1,14 +1,14 @@
 //! Stop 1: a socket, under the connection bounds, on the less loaded worker.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::task::Poll;
 
-use tokio::net::{TcpListener, TcpStream};
 use weir_model::ListenerKey;
-use weir_net::Stream;
+use weir_net::{Listener, Stream};
 
 use super::h1;
 use crate::Event;
@@ -17,8 +17,8 @@ use crate::exchange::{Client, PeerText};
 use crate::time::Timer;
 use crate::worker::Worker;
 
-/// Pause before the next try when the system or a bound does not allow another connection.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Pause before the next try when the system or a bound does not allow another connection, milliseconds.
+const PAUSE_MS: u64 = 50;
 
 /// A connection's place under the bounds; given back when it is dropped.
 #[derive(Debug)]
@@ -35,17 +35,18 @@ impl Drop for Admission {
 }
 
 /// Accepts for ever.
-pub(crate) async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: Rc<TcpListener>) {
+pub(crate) async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: Rc<Listener>) {
+    let timer = Timer::of_task().await;
     loop {
-        wait_for_room(&worker).await;
-        match listener.accept().await {
+        wait_for_room(&worker, &timer).await;
+        match poll_fn(|task| listener.poll_accept(task)).await {
             Ok((stream, peer)) => admit(&worker, key, stream, peer),
             Err(error) if is_of_one_connection(&error) => {}
             Err(_) => {
                 // No descriptors or no memory: unused connections go first, and trying again at once would spin.
                 worker.shared.tell(Event::ConnectionsShed { bound: "files" });
                 worker.pools.close_unused();
-                tokio::time::sleep(PAUSE).await;
+                pause(&worker, &timer).await;
             }
         }
     }
@@ -65,14 +66,11 @@ pub(crate) fn admit(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, pe
     if place == worker.index {
         return serve(worker, key, stream, peer);
     }
-    let handed_over = stream.into_std().ok().and_then(|stream| {
-        shared
-            .inboxes
-            .get(place)?
-            .send(Command::Adopt { key, stream, peer })
-            .ok()
-    });
-    if handed_over.is_none() {
+    let handed_over = shared
+        .inboxes
+        .get(place)
+        .is_some_and(|inbox| inbox.send(Command::Adopt { key, stream, peer }).is_ok());
+    if !handed_over {
         shared.loads.leave(place);
         shared.sources.leave(peer.ip());
     }
@@ -84,14 +82,18 @@ pub(crate) fn serve(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, pe
         worker: Rc::clone(worker),
         source: peer.ip(),
     };
+    // Fails only when the poller has no room.
+    let Ok(stream) = Stream::adopt(&worker.event_loop, stream) else {
+        return;
+    };
     let client = Client {
-        stream: Stream::Tcp(stream),
+        stream,
         timer: Timer::new(),
         peer,
         peer_text: PeerText::new(peer.ip()),
         listener: key,
     };
-    tokio::task::spawn_local(h1::serve(admission, client));
+    worker.event_loop.spawn(h1::serve(admission, client));
 }
 
 impl Admission {
@@ -100,7 +102,7 @@ impl Admission {
     }
 }
 
-async fn wait_for_room(worker: &Worker) {
+async fn wait_for_room(worker: &Worker, timer: &Rc<Timer>) {
     let shared = &worker.shared;
     if !shared.loads.are_full() {
         return;
@@ -108,9 +110,18 @@ async fn wait_for_room(worker: &Worker) {
     shared.tell(Event::ConnectionsShed { bound: "connections" });
     while shared.loads.are_full() {
         shared.is_full.store(true, Ordering::Relaxed);
-        tokio::time::sleep(PAUSE).await;
+        pause(worker, timer).await;
     }
     shared.is_full.store(false, Ordering::Relaxed);
+}
+
+async fn pause(worker: &Worker, timer: &Rc<Timer>) {
+    let deadline_ms = worker.clock.refresh_ms() + PAUSE_MS;
+    // It ends by the deadline alone.
+    let _ = worker
+        .alarm(timer)
+        .until(deadline_ms, |_| Poll::<()>::Pending)
+        .await;
 }
 
 /// Whether an error of `accept` says something about one connection only (accept(2): "treat them like EAGAIN").

@@ -139,6 +139,7 @@ async fn open(
     let address = &chosen.held.0.endpoint.address;
     // Boxed so that connections that never open one do not carry the room for it.
     match Box::pin(connect(
+        &exchange.worker.event_loop,
         address,
         &exchange.worker.pools,
         exchange.alarm(),

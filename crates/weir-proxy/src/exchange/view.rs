@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use weir_balance::KeyView;
-use weir_net::Stream;
 use weir_route::HeaderView;
 use weir_wire::{Known, RequestHead, cookie, query};
 
@@ -75,9 +74,7 @@ impl KeyView for Exchange<'_> {
     }
 
     fn local(&self) -> SocketAddr {
-        let Stream::Tcp(stream) = &self.client.stream else {
-            return self.client.listener.address;
-        };
-        stream.local_addr().unwrap_or(self.client.listener.address)
+        let client = &self.client;
+        client.stream.local_address().unwrap_or(client.listener.address)
     }
 }

@@ -7,8 +7,9 @@
 //! [`SLOT_MS`] of its time.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 /// Precision of a deadline, milliseconds.
 pub(crate) const SLOT_MS: u64 = 10;
@@ -41,6 +42,17 @@ impl Timer {
         })
     }
 
+    /// The timer of the task that asks for it.
+    pub(crate) async fn of_task() -> Rc<Self> {
+        let timer = Self::new();
+        poll_fn(|task| {
+            timer.register(task.waker());
+            Poll::Ready(())
+        })
+        .await;
+        timer
+    }
+
     /// Which task to wake.
     pub(crate) fn register(&self, waker: &Waker) {
         *self.waker.borrow_mut() = Some(waker.clone());
@@ -59,9 +71,8 @@ pub(crate) struct Wheel {
     slots: RefCell<Vec<Vec<Rc<Timer>>>>,
     /// Every slot up to this time has been looked at; a multiple of [`SLOT_MS`].
     turned_ms: Cell<u64>,
-    /// When the driver means to turn the wheel next.
-    planned_ms: Cell<u64>,
-    driver: RefCell<Option<Waker>>,
+    /// When there is something to do next.
+    next_ms: Cell<u64>,
     spare: RefCell<Vec<Rc<Timer>>>,
 }
 
@@ -70,8 +81,7 @@ impl Wheel {
         Self {
             slots: RefCell::new(vec![Vec::new(); SLOTS]),
             turned_ms: Cell::new(now_ms / SLOT_MS * SLOT_MS),
-            planned_ms: Cell::new(NEVER),
-            driver: RefCell::new(None),
+            next_ms: Cell::new(NEVER),
             spare: RefCell::new(Vec::new()),
         }
     }
@@ -98,22 +108,12 @@ impl Wheel {
             self.visit(&timer, now_ms);
         }
         self.spare.replace(due);
-        self.planned_ms.set(NEVER);
+        self.plan();
     }
 
-    /// When [`Self::turn`] has something to do next; [`NEVER`] when the wheel is empty. From now on `driver` is woken
-    /// when that time moves forward.
-    pub(crate) fn plan(&self, driver: &Waker) -> u64 {
-        self.driver
-            .borrow_mut()
-            .get_or_insert_with(|| driver.clone())
-            .clone_from(driver);
-        let slots = self.slots.borrow();
-        let first = (1..=SLOTS as u64)
-            .map(|turn| self.turned_ms.get() + turn * SLOT_MS)
-            .find(|time_ms| !slots[slot_of(*time_ms)].is_empty());
-        self.planned_ms.set(first.unwrap_or(NEVER));
-        self.planned_ms.get()
+    /// When [`Self::turn`] has something to do next; [`NEVER`] when the wheel is empty.
+    pub(crate) fn next_ms(&self) -> u64 {
+        self.next_ms.get()
     }
 
     /// Wakes every task that has a deadline.
@@ -140,6 +140,14 @@ impl Wheel {
         }
     }
 
+    fn plan(&self) {
+        let slots = self.slots.borrow();
+        let first = (1..=SLOTS as u64)
+            .map(|turn| self.turned_ms.get() + turn * SLOT_MS)
+            .find(|time_ms| !slots[slot_of(*time_ms)].is_empty());
+        self.next_ms.set(first.unwrap_or(NEVER));
+    }
+
     fn place(&self, timer: &Rc<Timer>, deadline_ms: u64) {
         let turned_ms = self.turned_ms.get();
         let latest_ms = (turned_ms + VISIT_MS).next_multiple_of(VISIT_GATHER_MS);
@@ -149,12 +157,7 @@ impl Wheel {
             .next_multiple_of(SLOT_MS);
         timer.visit_ms.set(visit_ms);
         self.slots.borrow_mut()[slot_of(visit_ms)].push(Rc::clone(timer));
-        if visit_ms < self.planned_ms.get() {
-            self.planned_ms.set(visit_ms);
-            if let Some(driver) = &*self.driver.borrow() {
-                driver.wake_by_ref();
-            }
-        }
+        self.next_ms.set(self.next_ms.get().min(visit_ms));
     }
 }
 
@@ -182,7 +185,6 @@ mod tests {
         wheel: Wheel,
         timer: Rc<Timer>,
         wakes: Arc<Wakes>,
-        driver: Arc<Wakes>,
         now_ms: u64,
     }
 
@@ -194,7 +196,6 @@ mod tests {
                 wheel: Wheel::new(5),
                 timer,
                 wakes,
-                driver: Arc::new(Wakes::default()),
                 now_ms: 5,
             }
         }
@@ -203,7 +204,7 @@ mod tests {
         fn run(&mut self, end_ms: u64) -> Vec<u64> {
             let mut woken = Vec::new();
             loop {
-                let next_ms = self.wheel.plan(&Waker::from(Arc::clone(&self.driver)));
+                let next_ms = self.wheel.next_ms();
                 if next_ms > end_ms {
                     self.now_ms = end_ms;
                     return woken;
@@ -258,15 +259,15 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_deadline_wakes_the_driver() {
+    fn an_earlier_deadline_is_what_the_wheel_waits_for() {
         let rig = Rig::new();
-        assert_eq!(rig.wheel.plan(&Waker::from(Arc::clone(&rig.driver))), NEVER);
-        rig.wheel.set(&rig.timer, 100);
-        assert_eq!(rig.driver.0.load(Ordering::Relaxed), 1);
-        rig.wheel.set(&rig.timer, 50);
-        assert_eq!(rig.driver.0.load(Ordering::Relaxed), 2);
-        rig.wheel.set(&rig.timer, 70);
-        assert_eq!(rig.driver.0.load(Ordering::Relaxed), 2);
+        assert_eq!(rig.wheel.next_ms(), NEVER);
+        for (deadline_ms, next_ms) in [(100, 100), (50, 50), (70, 50)] {
+            rig.wheel.set(&rig.timer, deadline_ms);
+            assert_eq!(rig.wheel.next_ms(), next_ms, "{deadline_ms}");
+        }
+        rig.wheel.turn(60);
+        assert_eq!(rig.wheel.next_ms(), 70);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 
 use weir_model::EndpointAddress;
-use weir_net::Stream;
+use weir_net::{EventLoop, Stream};
 
 use super::Pools;
 use crate::time::{Alarm, Expired};
@@ -22,6 +22,7 @@ pub(crate) enum ConnectFailure {
 /// Connects before `deadline_ms`. When the system has nothing left for another connection, unused ones in `pools`
 /// are closed and the attempt is made once more.
 pub(crate) async fn connect(
+    event_loop: &EventLoop,
     address: &EndpointAddress,
     pools: &Pools,
     alarm: Alarm<'_>,
@@ -29,7 +30,7 @@ pub(crate) async fn connect(
 ) -> Result<Stream, ConnectFailure> {
     let mut is_retried = false;
     loop {
-        let mut attempt = std::pin::pin!(weir_net::connect(address));
+        let mut attempt = std::pin::pin!(weir_net::connect(event_loop, address));
         match alarm.until(deadline_ms, |task| attempt.as_mut().poll(task)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) if !is_exhaustion(&error) => return Err(ConnectFailure::Refused),

@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 
 use weir_balance::EndpointState;
 use weir_model::limits;
@@ -61,10 +60,10 @@ impl EndpointPool {
     /// The connection used last, if one is still quiet.
     pub(crate) fn take(&self, now_ms: u64) -> Option<Stream> {
         loop {
-            let mut unused = self.unused.borrow_mut().pop()?;
+            let unused = self.unused.borrow_mut().pop()?;
             self.allowance.gave_back(1);
             let is_fresh = now_ms.saturating_sub(unused.since_ms) < timeout_ms();
-            if is_fresh && is_quiet(&mut unused.stream) {
+            if is_fresh && unused.stream.is_quiet() {
                 return Some(unused.stream);
             }
         }
@@ -88,8 +87,8 @@ impl EndpointPool {
     fn sweep(&self, now_ms: u64) {
         let mut unused = self.unused.borrow_mut();
         let before = unused.len();
-        unused.retain_mut(|unused| {
-            now_ms.saturating_sub(unused.since_ms) < timeout_ms() && is_quiet(&mut unused.stream)
+        unused.retain(|unused| {
+            now_ms.saturating_sub(unused.since_ms) < timeout_ms() && unused.stream.is_quiet()
         });
         self.allowance.gave_back(before - unused.len());
     }
@@ -170,11 +169,4 @@ impl Pools {
 
 fn timeout_ms() -> u64 {
     limits::POOL_IDLE_TIMEOUT.as_millis() as u64
-}
-
-/// Whether nothing has come since the last response ended. The readiness that the poller delivered decides; where it
-/// is left over from a read that happened to fill its buffer, a look at the socket does.
-fn is_quiet(stream: &mut Stream) -> bool {
-    let mut nobody = Context::from_waker(Waker::noop());
-    !stream.is_read_ready() || stream.poll_peek(&mut nobody, &mut [0]).is_pending()
 }

@@ -65,7 +65,7 @@ fn start(exchange: &mut Exchange<'_>, snapshot: &Snapshot, target: &MirrorTarget
         body,
         framing: outbound::framing(exchange.request.body),
     };
-    tokio::task::spawn_local(deliver(copy));
+    worker.event_loop.spawn(deliver(copy));
 }
 
 fn pick(worker: &Worker, snapshot: &Snapshot, target: &MirrorTarget) -> Option<Held> {
@@ -85,12 +85,7 @@ fn pick(worker: &Worker, snapshot: &Snapshot, target: &MirrorTarget) -> Option<H
 
 async fn deliver(copy: Copy) {
     let worker = Rc::clone(&copy.worker);
-    let timer = Timer::new();
-    std::future::poll_fn(|task| {
-        timer.register(task.waker());
-        std::task::Poll::Ready(())
-    })
-    .await;
+    let timer = Timer::of_task().await;
     let mut scratch = worker.responses.take();
     let deadline_ms = worker.clock.refresh_ms() + limits::REQUEST_TIMEOUT.as_millis() as u64;
     if exchange_copy(copy, &mut scratch, worker.alarm(&timer), deadline_ms)
@@ -112,6 +107,7 @@ async fn exchange_copy(
     let mut stream = match copy.held.0.take(copy.worker.clock.read_ms()) {
         Some(stream) => stream,
         None => connect(
+            &copy.worker.event_loop,
             &copy.held.0.endpoint.address,
             &copy.worker.pools,
             alarm,
