@@ -1,36 +1,30 @@
 //! The plan of a balancer's tiers ([`crate::plan`]), kept up to date.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::ready::Ready;
-use crate::seat::{Watch, lock};
-use crate::tiers::{Availability, CandidateSpec, Failback, plan};
+use crate::seat::Watch;
+use crate::tier_shares::TierShares;
+use crate::tiers::{Availability, CandidateSpec};
 
-/// The plan, made anew when something about an endpoint has changed. Reading it costs a pick
-/// one word that all workers have in their caches.
+/// The plan, made anew when something about an endpoint has changed. Reading it costs a pick one word that all workers
+/// have in their caches.
 #[derive(Debug)]
 pub(crate) struct Candidates {
     watch: Arc<Watch>,
-    spec: CandidateSpec,
-    /// By tier: its share and those before it, percent.
-    shares: Box<[AtomicU32]>,
+    shares: TierShares,
     usable_total: AtomicU64,
     pending: AtomicU32,
-    due_ms: AtomicU64,
-    failbacks: Mutex<Vec<Failback>>,
 }
 
 impl Candidates {
     pub(crate) fn new(spec: CandidateSpec, tiers: usize) -> Self {
         Self {
             watch: Arc::new(Watch::new()),
-            spec,
-            shares: (0..tiers).map(|_| AtomicU32::new(100)).collect(),
+            shares: TierShares::new(spec, tiers),
             usable_total: AtomicU64::new(0),
             pending: AtomicU32::new(0),
-            due_ms: AtomicU64::new(u64::MAX),
-            failbacks: Mutex::new(vec![Failback::default(); tiers]),
         }
     }
 
@@ -41,60 +35,30 @@ impl Candidates {
     /// Whether [`Candidates::refresh`] has something to do.
     #[inline]
     pub(crate) fn is_due(&self, now_ms: u64) -> bool {
-        self.watch.is_stale() || (self.shares.len() > 1 && now_ms >= self.due_ms.load(Relaxed))
+        self.watch.is_stale() || self.shares.is_due(now_ms)
     }
 
     /// Makes the plan anew. When another worker is just doing that, the present plan serves a moment longer.
     #[cold]
     pub(crate) fn refresh<'r>(&self, tiers: impl Iterator<Item = &'r Ready> + Clone, now_ms: u64) {
-        let mut failbacks = match self.failbacks.try_lock() {
-            Ok(failbacks) => failbacks,
-            Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        self.watch.look();
-        let found: Vec<Availability> = tiers.clone().map(Ready::availability).collect();
-        let delay = self.spec.failover.failback_delay.as_millis();
-        let delay_ms = u64::try_from(delay).unwrap_or(u64::MAX);
-        let credited: Vec<Availability> = found
-            .iter()
-            .zip(failbacks.iter_mut())
-            .map(|(tier, failback)| Availability {
-                usable: failback.credit(tier.usable, now_ms, delay_ms),
-                ..*tier
-            })
-            .collect();
-        let overprovisioning = self.spec.failover.overprovisioning_percent;
-        let carries = |tiers: &[Availability]| {
-            tiers
-                .iter()
-                .map(|one| one.health_percent(overprovisioning))
-                .sum::<u32>()
-                >= 100
-        };
-        // A tier in its delay is better than too little.
-        let counted = if carries(&credited) {
-            &credited
-        } else {
-            for (failback, tier) in failbacks.iter_mut().zip(&found) {
-                failback.credit_now(tier.usable);
-            }
-            &found
-        };
-        let due = failbacks.iter().map(|failback| failback.due_ms(delay_ms)).min();
-        self.due_ms.store(due.unwrap_or(u64::MAX), Relaxed);
-        let mut before = 0;
-        for ((plan, ready), share) in plan(counted, &self.spec).iter().zip(tiers).zip(&self.shares) {
-            before += plan.share_percent;
-            share.store(before, Relaxed);
-            ready.set_panic(plan.panics);
-        }
-        let sum = found
-            .iter()
-            .fold(Availability::default(), |sum, tier| sum.plus(*tier));
-        let packed = u64::from(sum.usable) << 32 | u64::from(sum.total);
-        self.usable_total.store(packed, Relaxed);
-        self.pending.store(sum.pending, Relaxed);
+        self.shares.refresh(
+            now_ms,
+            || {
+                self.watch.look();
+                tiers.clone().map(Ready::availability).collect()
+            },
+            |found, plans| {
+                for (plan, ready) in plans.iter().zip(tiers.clone()) {
+                    ready.set_panic(plan.panics);
+                }
+                let sum = found
+                    .iter()
+                    .fold(Availability::default(), |sum, tier| sum.plus(*tier));
+                let packed = u64::from(sum.usable) << 32 | u64::from(sum.total);
+                self.usable_total.store(packed, Relaxed);
+                self.pending.store(sum.pending, Relaxed);
+            },
+        );
     }
 
     /// All tiers together, as of the last refresh.
@@ -110,18 +74,12 @@ impl Candidates {
     /// The tier that `drawn`, 0 to 99, falls to.
     #[inline]
     pub(crate) fn tier(&self, drawn: u32) -> usize {
-        self.shares
-            .iter()
-            .position(|share| drawn < share.load(Relaxed))
-            .unwrap_or(0)
+        self.shares.tier(drawn)
     }
 
     /// What has been credited so far goes on in the balancer that replaces this one.
     pub(crate) fn inherit(&self, before: &Self) {
-        let old = lock(&before.failbacks).clone();
-        for (new, old) in lock(&self.failbacks).iter_mut().zip(old) {
-            *new = old;
-        }
+        self.shares.inherit(&before.shares);
     }
 }
 

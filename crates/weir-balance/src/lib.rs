@@ -33,6 +33,8 @@ mod schedule;
 mod seat;
 mod slow_start;
 mod split;
+mod spread;
+mod tier_shares;
 mod tiers;
 mod token;
 mod token_text;
@@ -57,6 +59,7 @@ pub use pick::{NoPick, Pick, PickReason, Picked};
 pub use rng::{Rng, cursor_start};
 pub use seat::{Judgement, Seat};
 pub use split::Split;
+pub use spread::{Spread, SpreadChoice};
 pub use tiers::{Availability, CandidateSpec, TierPlan, plan};
 pub use token::{
     SessionTimeouts, Token, TokenHolders, TokenKey, TokenKeys, TokenRefusal, TokenSubject, WeakKey,

@@ -6,7 +6,7 @@ use weir_model::Weight;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::ready::DRAWS;
-use crate::rng::mix;
+use crate::rng::{Rng, mix};
 use crate::schedule::Schedule;
 
 /// Which destination serves a request.
@@ -75,6 +75,28 @@ impl Split {
             .or_else(|| self.by_hash_usable(cursor.fetch_add(1, Relaxed), usable))
     }
 
+    /// The destination whose turn it is, each weight times `scale`, 0 to 1: exact while all scales are 1, and for the
+    /// others on average. `None` when nothing is left.
+    pub(crate) fn next_scaled(
+        &self,
+        cursor: &AtomicU64,
+        rng: &mut Rng,
+        scale: impl Fn(u32) -> f64,
+    ) -> Option<u32> {
+        if self.shares.is_empty() {
+            return None;
+        }
+        for _ in 0..DRAWS {
+            let destination = self.shares[self.schedule.next(cursor) as usize].destination;
+            let scale = scale(destination);
+            if scale >= 1.0 || rng.unit() < scale {
+                return Some(destination);
+            }
+        }
+        // Little is left of the heavy ones: a draw among all instead of a long way to the turn of the others.
+        self.by_hash_scaled(rng.next_u64(), scale)
+    }
+
     /// The destination of a hash key: always the same for one key, shares by weight over many keys, and a change of
     /// one destination moves no key between two others (weighted rendezvous). Independent of where the key falls
     /// inside the destination.
@@ -89,11 +111,20 @@ impl Split {
         if let [only] = &*self.shares {
             return usable(only.destination).then_some(only.destination);
         }
+        self.by_hash_scaled(key, |destination| f64::from(u8::from(usable(destination))))
+    }
+
+    /// As [`Split::by_hash`] with each weight times `scale`; 0 takes a destination out.
+    pub(crate) fn by_hash_scaled(&self, key: u64, scale: impl Fn(u32) -> f64) -> Option<u32> {
         let mut best: Option<(f64, u32)> = None;
-        for share in self.shares.iter().filter(|share| usable(share.destination)) {
+        for share in &self.shares {
+            let weight = share.weight * scale(share.destination);
+            if weight <= 0.0 {
+                continue;
+            }
             // An exponential variable of rate `weight`: the least of several belongs to each in proportion to its rate.
             let drawn = ((mix(key ^ share.seed) >> 11) as f64 + 0.5) * (1.0 / (1u64 << 53) as f64);
-            let arrival = -drawn.ln() / share.weight;
+            let arrival = -drawn.ln() / weight;
             if best.is_none_or(|(earliest, _)| arrival < earliest) {
                 best = Some((arrival, share.destination));
             }

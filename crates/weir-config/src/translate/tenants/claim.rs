@@ -6,8 +6,8 @@ use std::sync::Arc;
 use weir_model::{HostPattern, Origin};
 
 use super::listener::address;
-use crate::resource::Tenant;
 use crate::hash::QuickMap;
+use crate::resource::Tenant;
 use crate::translate::index::Object;
 use crate::translate::options::Options;
 use crate::translate::reporter::Reporter;
