@@ -159,6 +159,11 @@ impl Health {
         }
     }
 
+    /// The probe that has begun is not made after all: it says nothing.
+    pub fn give_up(&mut self) {
+        self.begun_ms = None;
+    }
+
     /// An answer to a request asked to be taken out until its probes are good again.
     pub fn fail_at_once(&mut self) -> Option<Change> {
         self.unhealthy(UnhealthyCause::Asked)
@@ -253,9 +258,11 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
-    use weir_model::{Percent, Period, Probe, StatusSet};
+    use weir_model::{Algorithm, Percent, Period, Probe, StatusSet};
 
     use super::*;
+    use crate::world::{World, members, spec};
+    use crate::{Balancer, Member, NoPick};
 
     const GOOD: ProbeOutcome = ProbeOutcome::Good;
     const BAD: ProbeOutcome = ProbeOutcome::Failed(ProbeFailure::Refused);
@@ -295,6 +302,32 @@ mod tests {
         let cause = UnhealthyCause::FirstProbe(ProbeFailure::Refused);
         assert_eq!(probe(&mut one, BAD), Some(Change::Unhealthy(cause)));
         assert!(!one.state.is_available());
+    }
+
+    #[test]
+    fn hc02_a_balancer_says_that_the_first_probe_is_awaited() {
+        let members = members(&[1; 2]);
+        let check = Arc::new(ActiveCheck::default());
+        let mut healths: Vec<Health> = members
+            .iter()
+            .map(|member| {
+                let state = Arc::clone(&member.state);
+                Health::new(Arc::clone(&check), state, Arrival::New, 0, &mut Rng::from_seed(1))
+            })
+            .collect();
+        let heeding = |(member, health): (Member, &Health)| member.heeding(health.seat().expect("a seat"));
+        let heeding = members.into_iter().zip(&healths).map(heeding).collect();
+        let balancer = Balancer::new(&spec(Algorithm::RoundRobin), heeding);
+        let mut world = World::new(1);
+        assert_eq!(world.try_pick(&balancer, None), Err(NoPick::Pending));
+        probe(&mut healths[0], BAD);
+        assert_eq!(world.try_pick(&balancer, None), Err(NoPick::Pending));
+        probe(&mut healths[1], GOOD);
+        assert_eq!(world.counts(&balancer, 10), [0, 10]);
+        for _ in 0..3 {
+            probe(&mut healths[1], BAD);
+        }
+        assert_eq!(world.try_pick(&balancer, None), Err(NoPick::Unavailable));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod budget;
 mod by_address;
 mod candidates;
 mod change;
+mod checkup;
 mod cookie;
 mod ejection;
 mod endpoint;
@@ -49,6 +50,7 @@ pub use breaker::{Counted, Counters, Overflow, Permit, Scope};
 pub use change::{
     Change, Decision, Ejection, EjectionCause, HealthyCause, ProbeFailure, ReturnCause, UnhealthyCause,
 };
+pub use checkup::{Assignment, CheckupId, CheckupReport, Checkups};
 pub use cookie::{CookieValue, write_set_cookie};
 pub use ejection::{Ejector, Trip, TryOutcome};
 pub use endpoint::{EndpointState, Lease, Member, Unavailable};
