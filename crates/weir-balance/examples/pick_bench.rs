@@ -14,7 +14,7 @@ use weir_balance::{
 };
 use weir_model::{
     Algorithm, BalanceSpec, Choices, ConsistentHash, Endpoint, EndpointAddress, EndpointOverride, HashSource,
-    LeastRequest, MissingKey, SlowStart, TableSize, Weight,
+    HashTable, LeastRequest, LoadBound, MissingKey, RingSize, SlowStart, Weight,
 };
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
@@ -166,13 +166,30 @@ fn policies() -> Vec<(&'static str, BalanceSpec, bool)> {
         ("peak EWMA", plain(Algorithm::PeakEwma), false),
         ("hash, key given", plain(hash()), false),
         ("hash, key given, weights", plain(hash()), true),
+        ("hash on a ring, key given", plain(ring()), false),
+        (
+            "hash, key given, bounded load",
+            BalanceSpec {
+                load_bound: LoadBound::new(125),
+                ..plain(hash())
+            },
+            false,
+        ),
     ]
 }
 
 fn hash() -> Algorithm {
     Algorithm::ConsistentHash(ConsistentHash {
         sources: vec![HashSource::Headers(vec!["foobar".into()])],
-        table_size: TableSize::default(),
+        table: HashTable::default(),
+        missing_key: MissingKey::Random,
+    })
+}
+
+fn ring() -> Algorithm {
+    Algorithm::ConsistentHash(ConsistentHash {
+        sources: vec![HashSource::Headers(vec!["foobar".into()])],
+        table: HashTable::Ring(RingSize::default()),
         missing_key: MissingKey::Random,
     })
 }

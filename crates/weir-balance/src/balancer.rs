@@ -7,13 +7,14 @@ use weir_model::{
 };
 
 use crate::adaptive::Adaptive;
+use crate::bound::Bound;
 use crate::by_address::ByAddress;
 use crate::candidates::Candidates;
 use crate::endpoint::Member;
 use crate::least_request::LeastRequest;
-use crate::maglev::Maglev;
 use crate::peak_ewma;
 use crate::pick::{NoPick, Pick, PickReason, Picked};
+use crate::placement::Placement;
 use crate::random::{self, Draw};
 use crate::ready::Ready;
 use crate::rng::mix;
@@ -38,6 +39,7 @@ pub struct Balancer {
 struct TierSet {
     ready: Ready,
     chooser: Chooser,
+    bound: Option<Bound>,
 }
 
 /// An algorithm with its tables over the ready endpoints.
@@ -49,7 +51,7 @@ enum Chooser {
     Adaptive(Adaptive),
     PeakEwma(Draw),
     Hash {
-        maglev: Maglev,
+        placement: Placement,
         missing_key: MissingKey,
         stand_in: Box<Chooser>,
     },
@@ -143,6 +145,26 @@ impl Balancer {
         self.tiers
             .iter()
             .any(|tier| tier.ready.next_usable(0, &[]).is_some())
+    }
+
+    /// Whether the member may take one more request under the load bound of the specification; `true` without one. Session
+    /// persistence asks before it follows a token (row BX04): without room, pick anew and write another token.
+    pub fn has_room(&self, index: u32, now_ms: u64) -> bool {
+        let found = self
+            .tiers
+            .iter()
+            .find_map(|tier| Some((tier, tier.ready.position(index)?)));
+        match found {
+            Some((
+                TierSet {
+                    ready,
+                    bound: Some(bound),
+                    ..
+                },
+                position,
+            )) => bound.has_room(position, ready, bound.total(ready, &[], now_ms)),
+            _ => true,
+        }
     }
 
     /// How many endpoints can be used, all tiers together. Counts only when something has changed since the last pick.
@@ -248,16 +270,20 @@ impl TierSet {
             .iter()
             .map(|index| &members[*index as usize].endpoint)
             .collect();
-        let chooser = Chooser::new(&spec.algorithm, &endpoints);
+        let weights: Vec<u32> = endpoints
+            .iter()
+            .map(|endpoint| endpoint.weight.number())
+            .collect();
         Self {
+            chooser: Chooser::new(&spec.algorithm, &endpoints),
+            bound: spec.load_bound.map(|bound| Bound::new(bound, &weights)),
             ready: Ready::new(members, indexes, ramp),
-            chooser,
         }
     }
 
     #[inline(always)]
     fn pick(&self, pick: &mut Pick<'_>) -> Option<Picked> {
-        let (position, reason) = self.chooser.pick(&self.ready, pick);
+        let (position, reason) = self.chooser.pick(&self.ready, self.bound.as_ref(), pick);
         position.map(|position| Picked {
             index: self.ready.index(position),
             reason,
@@ -279,7 +305,7 @@ impl Chooser {
             Algorithm::PeakEwma => Self::PeakEwma(Draw::new(&weights)),
             Algorithm::ConsistentHash(ConsistentHash {
                 sources: _,
-                table_size,
+                table,
                 missing_key,
             }) => {
                 let stand_in = match missing_key {
@@ -292,7 +318,7 @@ impl Chooser {
                     .map(|one| (one.address.to_string(), one.weight.number()))
                     .collect();
                 Self::Hash {
-                    maglev: Maglev::new(&keyed, *table_size),
+                    placement: Placement::new(&keyed, *table),
                     missing_key: *missing_key,
                     stand_in: Box::new(Self::new(&stand_in, endpoints)),
                 }
@@ -301,7 +327,7 @@ impl Chooser {
     }
 
     #[inline]
-    fn pick(&self, ready: &Ready, pick: &mut Pick<'_>) -> (Option<u32>, PickReason) {
+    fn pick(&self, ready: &Ready, bound: Option<&Bound>, pick: &mut Pick<'_>) -> (Option<u32>, PickReason) {
         match self {
             Self::RoundRobin(schedule) => (round_robin::pick(schedule, ready, pick), PickReason::RoundRobin),
             Self::Random(draw) => (random::pick(draw, ready, pick), PickReason::Random),
@@ -309,17 +335,20 @@ impl Chooser {
             Self::Adaptive(adaptive) => (adaptive.pick(ready, pick), PickReason::Adaptive),
             Self::PeakEwma(draw) => (peak_ewma::pick(draw, ready, pick), PickReason::PeakEwma),
             Self::Hash {
-                maglev,
+                placement,
                 missing_key,
                 stand_in,
             } => match pick.key {
                 Some(key) => (
-                    maglev.pick(key, ready, pick),
+                    placement.pick(key, ready, bound, pick),
                     PickReason::Hash {
                         source: pick.key_source,
                     },
                 ),
-                None => (stand_in.pick(ready, pick).0, PickReason::MissingKey(*missing_key)),
+                None => (
+                    stand_in.pick(ready, bound, pick).0,
+                    PickReason::MissingKey(*missing_key),
+                ),
             },
         }
     }
@@ -349,7 +378,7 @@ fn write_source(spec: &BalanceSpec, source: u8, out: &mut Vec<u8>) {
 mod tests {
     use std::time::Duration;
 
-    use weir_model::{Choices, CookieSpec, EndpointOverride, LeastRequest, SlowStart, TableSize};
+    use weir_model::{Choices, CookieSpec, EndpointOverride, HashTable, LeastRequest, SlowStart};
 
     use super::*;
     use crate::Unavailable;
@@ -358,7 +387,7 @@ mod tests {
     fn hash(sources: Vec<HashSource>, missing_key: MissingKey) -> Algorithm {
         Algorithm::ConsistentHash(ConsistentHash {
             sources,
-            table_size: TableSize::default(),
+            table: HashTable::default(),
             missing_key,
         })
     }

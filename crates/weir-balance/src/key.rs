@@ -228,7 +228,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use weir_model::{ConsistentHash, MissingKey, TableSize};
+    use weir_model::{ConsistentHash, HashTable, MissingKey};
 
     use super::*;
     use crate::world::{Request, World, balancer, spec};
@@ -263,10 +263,10 @@ mod tests {
     }
 
     fn hashed(sources: Vec<HashSource>) -> Algorithm {
-        let table_size = TableSize::default();
+        let table = HashTable::default();
         Algorithm::ConsistentHash(ConsistentHash {
             sources,
-            table_size,
+            table,
             missing_key: MissingKey::Random,
         })
     }
@@ -537,7 +537,7 @@ mod tests {
         ] {
             let algorithm = Algorithm::ConsistentHash(ConsistentHash {
                 sources: vec![headers(&["user"])],
-                table_size: TableSize::default(),
+                table: HashTable::default(),
                 missing_key,
             });
             let (balancer, mut world) = (balancer(algorithm, &[1; 4]), World::new(4));

@@ -12,8 +12,6 @@ use weir_model::TableSize;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::modulus::Modulus;
-use crate::pick::Pick;
-use crate::ready::{DRAWS, Ready};
 
 /// A lookup table from hash to position.
 #[derive(Debug)]
@@ -61,19 +59,6 @@ impl Maglev {
             Slots::Narrow(slots) => u32::from(slots[slot]),
             Slots::Wide(slots) => slots[slot],
         }
-    }
-
-    /// The usable position for `hash`: that of the first attempt whose endpoint is usable.
-    #[inline]
-    pub(crate) fn pick(&self, hash: u64, ready: &Ready, pick: &Pick<'_>) -> Option<u32> {
-        let mut position = 0;
-        for attempt in 0..DRAWS {
-            position = self.at(hash, attempt);
-            if ready.is_usable(position, pick.tried) {
-                return Some(position);
-            }
-        }
-        ready.next_usable(position, pick.tried)
     }
 }
 
@@ -161,7 +146,7 @@ fn entry(position: u32, endpoints: &[(String, u32)], size: u32) -> Entry {
 mod tests {
     use std::sync::Arc;
 
-    use weir_model::{Algorithm, ConsistentHash, MissingKey};
+    use weir_model::{Algorithm, ConsistentHash, HashTable, MissingKey};
 
     use super::*;
     use crate::world::{World, balancer, member, members, spec};
@@ -183,7 +168,7 @@ mod tests {
     fn hashed() -> Algorithm {
         Algorithm::ConsistentHash(ConsistentHash {
             sources: Vec::new(),
-            table_size: TableSize::default(),
+            table: HashTable::default(),
             missing_key: MissingKey::Random,
         })
     }

@@ -65,6 +65,14 @@ impl Ready {
         self.indexes[position as usize]
     }
 
+    /// Where a member stands, if it is here.
+    pub(crate) fn position(&self, index: u32) -> Option<u32> {
+        self.indexes
+            .binary_search(&index)
+            .ok()
+            .map(|position| position as u32)
+    }
+
     /// Whether the endpoint may serve this try.
     #[inline]
     pub(crate) fn is_usable(&self, position: u32, tried: &[u32]) -> bool {

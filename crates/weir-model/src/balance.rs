@@ -14,6 +14,9 @@ pub struct BalanceSpec {
     pub endpoint_override: Option<EndpointOverride>,
     /// New endpoints get their share gradually. Neither random nor consistent hash.
     pub slow_start: Option<SlowStart>,
+    /// Stickiness gives way to load: consistent hash and session persistence pass over an endpoint that has more than its
+    /// bound (rows LB11, BX04).
+    pub load_bound: Option<LoadBound>,
     /// Response header that reports policy, key source and endpoint of the pick (row CH18); off when `None`.
     /// Lower case.
     pub report_header: Option<Arc<str>>,
@@ -26,6 +29,7 @@ impl Default for BalanceSpec {
             algorithm: Algorithm::LeastRequest(LeastRequest::default()),
             endpoint_override: None,
             slow_start: None,
+            load_bound: None,
             report_header: None,
         }
     }
@@ -44,7 +48,7 @@ pub enum Algorithm {
     Adaptive,
     /// The lesser of two draws by peak-sensitive latency times requests in flight (row LB08). weir's own.
     PeakEwma,
-    /// Maglev over a key of the request.
+    /// A table over a key of the request.
     ConsistentHash(ConsistentHash),
 }
 
@@ -81,10 +85,80 @@ pub enum Choices {
 pub struct ConsistentHash {
     /// Key sources in order: the first that yields a key decides. Never empty.
     pub sources: Vec<HashSource>,
-    /// Slots of the Maglev table.
-    pub table_size: TableSize,
+    /// The table that places keys.
+    pub table: HashTable,
     /// What to do when no source yields a key.
     pub missing_key: MissingKey,
+}
+
+/// The table that places hash keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashTable {
+    /// Maglev: even shares, the quickest pick; besides an endpoint's own keys a few others move when it comes or goes.
+    Maglev(TableSize),
+    /// A ring (Ketama): nobody else's keys move for most changes; shares are less even the smaller the ring. weir's own (row LB09).
+    Ring(RingSize),
+}
+
+impl Default for HashTable {
+    fn default() -> Self {
+        Self::Maglev(TableSize::default())
+    }
+}
+
+/// How many points a hash ring has: at least `min`, and as many more as unequal weights take, up to `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingSize {
+    min: u32,
+    max: u32,
+}
+
+impl RingSize {
+    /// `None` unless `1 <= min <= max <=` [`limits::RING_MAX`].
+    pub fn new(min: u64, max: u64) -> Option<Self> {
+        let (min, max) = (u32::try_from(min).ok()?, u32::try_from(max).ok()?);
+        (1 <= min && min <= max && max <= limits::RING_MAX).then_some(Self { min, max })
+    }
+
+    /// Points at least.
+    pub fn min(self) -> u32 {
+        self.min
+    }
+
+    /// Points at most.
+    pub fn max(self) -> u32 {
+        self.max
+    }
+}
+
+impl Default for RingSize {
+    /// Envoy's.
+    fn default() -> Self {
+        Self {
+            min: limits::RING_MIN_DEFAULT,
+            max: limits::RING_MAX,
+        }
+    }
+}
+
+/// How much more than its share of the requests in flight an endpoint may have before stickiness gives way (Envoy
+/// `hash_balance_factor`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadBound(u32);
+
+impl LoadBound {
+    /// A percentage of the mean, from 100 to 10,000; 125 lets an endpoint have a quarter more than its share.
+    pub fn new(percent: u64) -> Option<Self> {
+        u32::try_from(percent)
+            .ok()
+            .filter(|percent| (100..=10_000).contains(percent))
+            .map(Self)
+    }
+
+    /// The percentage.
+    pub fn percent(self) -> u32 {
+        self.0
+    }
 }
 
 /// A prime from 2 to [`limits::MAGLEV_TABLE_MAX`].
@@ -186,6 +260,38 @@ pub struct SlowStart {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lb09_a_ring_has_at_least_one_point_and_at_most_the_limit() {
+        for (min, max, valid) in [
+            (1, 1, true),
+            (1_024, 8_388_608, true),
+            (0, 8, false),
+            (9, 8, false),
+            (1, 8_388_609, false),
+        ] {
+            assert_eq!(RingSize::new(min, max).is_some(), valid, "{min} {max}");
+        }
+        let default = RingSize::default();
+        assert_eq!(
+            RingSize::new(default.min().into(), default.max().into()),
+            Some(default)
+        );
+    }
+
+    #[test]
+    fn lb11_a_bound_is_no_less_than_the_mean() {
+        for (percent, valid) in [
+            (0, false),
+            (99, false),
+            (100, true),
+            (125, true),
+            (10_000, true),
+            (10_001, false),
+        ] {
+            assert_eq!(LoadBound::new(percent).is_some(), valid, "{percent}");
+        }
+    }
 
     #[test]
     fn lb10_a_table_size_is_a_prime_within_bounds() {

@@ -30,8 +30,8 @@ pub use backend::{
     NamedEndpoint,
 };
 pub use balance::{
-    Algorithm, BalanceSpec, Choices, ConsistentHash, CookieSpec, EndpointOverride, HashSource, LeastRequest,
-    MissingKey, SlowStart, TableSize,
+    Algorithm, BalanceSpec, Choices, ConsistentHash, CookieSpec, EndpointOverride, HashSource, HashTable,
+    LeastRequest, LoadBound, MissingKey, RingSize, SlowStart, TableSize,
 };
 pub use config::Config;
 pub use filter::{Cors, Filter, HeaderChange, Mirror, OriginPattern, PathRewrite, Redirect, Rewrite};

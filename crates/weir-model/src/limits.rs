@@ -8,6 +8,10 @@ pub const WEIGHT_MAX: u32 = 1_000_000;
 pub const MAGLEV_TABLE_MAX: u32 = 5_000_011;
 /// Maglev table size when none is given.
 pub const MAGLEV_TABLE_DEFAULT: u32 = 65_537;
+/// Greatest number of points on a hash ring (Envoy `maximum_ring_size`).
+pub const RING_MAX: u32 = 8 * 1024 * 1024;
+/// Points on a hash ring at least when nothing is said (Envoy `minimum_ring_size`).
+pub const RING_MIN_DEFAULT: u32 = 1_024;
 
 /// Greatest number of a failover tier (Envoy's greatest priority).
 pub const TIER_MAX: u8 = 127;

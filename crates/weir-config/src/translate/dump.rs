@@ -4,9 +4,9 @@ use std::fmt::{self, Display, Write};
 
 use weir_model::{
     Action, Algorithm, Backend, BalanceSpec, Choices, ClientIp, Config, Destination, EndpointCondition,
-    EndpointSource, Filter, FixedAnswer, HashSource, HeaderChange, HeaderMatch, HostPattern, Listener, Match,
-    OriginPattern, PathMatch, PathRewrite, QueryMatch, Redirect, Rewrite, Route, Rule, Target, ValueMatch,
-    Weight,
+    EndpointSource, Filter, FixedAnswer, HashSource, HashTable, HeaderChange, HeaderMatch, HostPattern,
+    Listener, Match, OriginPattern, PathMatch, PathRewrite, QueryMatch, Redirect, Rewrite, Route, Rule,
+    Target, ValueMatch, Weight,
 };
 
 /// The whole `Config`, one thing per line.
@@ -298,9 +298,12 @@ fn describe_balance(balance: &BalanceSpec) -> String {
         Algorithm::PeakEwma => "peak EWMA".to_string(),
         Algorithm::ConsistentHash(options) => {
             let sources = list(&options.sources, describe_source);
-            let slots = options.table_size.slots();
+            let table = match options.table {
+                HashTable::Maglev(size) => format!("{} slots", size.slots()),
+                HashTable::Ring(size) => format!("a ring of {} to {} points", size.min(), size.max()),
+            };
             format!(
-                "consistent hash by {sources}, {slots} slots, without key {:?}",
+                "consistent hash by {sources}, {table}, without key {:?}",
                 options.missing_key
             )
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::harness::{Backend, Plan, Response, Rig, eventually, forward_to, prefix_rule, respond};
 use weir_model::{
     Action, Algorithm, BalanceSpec, Cidr, ConsistentHash, CookieSpec, Destination, EndpointOverride,
-    FixedAnswer, HashSource, MissingKey, TableSize, Target, Weight,
+    FixedAnswer, HashSource, HashTable, MissingKey, Target, Weight,
 };
 use weir_proxy::Options;
 
@@ -21,7 +21,7 @@ fn spec(algorithm: Algorithm) -> BalanceSpec {
 fn hash(source: HashSource) -> BalanceSpec {
     spec(Algorithm::ConsistentHash(ConsistentHash {
         sources: vec![source],
-        table_size: TableSize::default(),
+        table: HashTable::default(),
         missing_key: MissingKey::default(),
     }))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_model::{ConsistentHash, CookieSpec, HashSource, MissingKey, TableSize, limits};
+use weir_model::{ConsistentHash, CookieSpec, HashSource, HashTable, MissingKey, TableSize, limits};
 
 use super::dialect::Dialect;
 use crate::resource::Finding;
@@ -64,7 +64,7 @@ pub(super) fn consistent_hash(
     }
     Some(ConsistentHash {
         sources,
-        table_size: table_size?,
+        table: HashTable::Maglev(table_size?),
         missing_key,
     })
 }

@@ -91,6 +91,7 @@ pub(super) fn balance_spec(decoder: &mut Decoder, field: Field<'_>, dialect: Dia
         algorithm: algorithm?,
         endpoint_override,
         slow_start,
+        load_bound: None,
         report_header,
     })
 }
