@@ -18,6 +18,26 @@ pub enum Filter {
     Mirror(Mirror),
     /// Answers preflights and adds the CORS headers.
     Cors(Arc<Cors>),
+    /// Tells endpoint and client more about each other than every request says.
+    Identity(IdentityFields),
+}
+
+/// What is said besides `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Request-Id` to the endpoint (rows KT15, KT16). What
+/// a trusted peer says of it stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdentityFields {
+    /// `X-Forwarded-Host`: the host that the client asked for.
+    pub forwarded_host: bool,
+    /// `X-Forwarded-Port`: the port that the client reached.
+    pub forwarded_port: bool,
+    /// `X-Real-IP`: the client's address.
+    pub real_ip: bool,
+    /// `Forwarded` (RFC 7239) with `for`, `host` and `proto`.
+    pub forwarded: bool,
+    /// `X-Forwarded-For` of a peer that is not trusted is forgotten, not continued.
+    pub resets_untrusted: bool,
+    /// The response carries the request's id too.
+    pub response_request_id: bool,
 }
 
 /// Header names are lower case and valid tokens; values are valid field values.

@@ -34,7 +34,9 @@ pub use balance::{
     LeastRequest, LoadBound, MissingKey, RingSize, SlowStart, TableSize,
 };
 pub use config::Config;
-pub use filter::{Cors, Filter, HeaderChange, Mirror, OriginPattern, PathRewrite, Redirect, Rewrite};
+pub use filter::{
+    Cors, Filter, HeaderChange, IdentityFields, Mirror, OriginPattern, PathRewrite, Redirect, Rewrite,
+};
 pub use health::{
     ActiveCheck, FailurePercentage, HealthSpec, HealthStart, HttpProbe, PassiveCheck, Payload, Probe,
     SuccessRate, TcpProbe,

@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Write};
 use weir_model::{
     Action, Algorithm, Backend, BalanceSpec, Choices, ClientIp, Config, Destination, EndpointCondition,
     EndpointSource, Filter, FixedAnswer, HashSource, HashTable, HeaderChange, HeaderMatch, HostPattern,
-    Listener, Match, OriginPattern, PathMatch, PathRewrite, QueryMatch, Redirect, Rewrite, Route, Rule,
-    Target, ValueMatch, Weight,
+    IdentityFields, Listener, Match, OriginPattern, PathMatch, PathRewrite, QueryMatch, Redirect, Rewrite,
+    Route, Rule, Target, ValueMatch, Weight,
 };
 
 /// The whole `Config`, one thing per line.
@@ -140,6 +140,7 @@ impl Dump<'_, '_> {
                     self.config.backend(mirror.backend).key
                 )
             }
+            Filter::Identity(fields) => format!("identity {}", describe_identity(*fields)),
             Filter::Cors(cors) => format!(
                 "cors origins {} methods {} headers {} expose {} credentials {} max age {:?}",
                 list(&cors.allow_origins, describe_origin),
@@ -186,6 +187,23 @@ impl Dump<'_, '_> {
             weight => write!(self.out, " weight {}", weight.number()),
         }
     }
+}
+
+fn describe_identity(fields: IdentityFields) -> String {
+    let words = [
+        (fields.forwarded_host, "host"),
+        (fields.forwarded_port, "port"),
+        (fields.real_ip, "real-ip"),
+        (fields.forwarded, "forwarded"),
+        (fields.resets_untrusted, "resets-untrusted"),
+        (fields.response_request_id, "response-id"),
+    ];
+    let said: Vec<&str> = words
+        .iter()
+        .filter(|(is_said, _)| *is_said)
+        .map(|(_, word)| *word)
+        .collect();
+    said.join(" ")
 }
 
 fn describe_match(one: &Match) -> String {

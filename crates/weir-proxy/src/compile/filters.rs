@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use weir_model::{BackendId, Cors, Filter, Fraction, HeaderChange, Rewrite};
+use weir_model::{BackendId, Cors, Filter, Fraction, HeaderChange, IdentityFields, Rewrite};
 
 use super::snapshot::BalancerSlot;
 
@@ -16,6 +16,7 @@ pub(crate) struct Policy {
     pub(crate) rewrite: Option<Rewrite>,
     pub(crate) mirrors: Vec<MirrorTarget>,
     pub(crate) cors: Option<Arc<Cors>>,
+    pub(crate) identity: Option<IdentityFields>,
 }
 
 /// Where copies go.
@@ -48,6 +49,7 @@ impl Policy {
                     });
                 }
                 Filter::Cors(cors) => policy.cors = Some(Arc::clone(cors)),
+                Filter::Identity(fields) => policy.identity = Some(*fields),
             }
         }
         policy

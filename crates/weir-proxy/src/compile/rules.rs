@@ -141,6 +141,10 @@ fn mirrors<'a>(
 ) -> impl Iterator<Item = (BackendId, &'a Arc<BalanceSpec>)> {
     filters.iter().filter_map(move |filter| match filter {
         Filter::Mirror(mirror) => Some((mirror.backend, spec)),
-        Filter::RequestHeaders(_) | Filter::ResponseHeaders(_) | Filter::Rewrite(_) | Filter::Cors(_) => None,
+        Filter::RequestHeaders(_)
+        | Filter::ResponseHeaders(_)
+        | Filter::Rewrite(_)
+        | Filter::Cors(_)
+        | Filter::Identity(_) => None,
     })
 }

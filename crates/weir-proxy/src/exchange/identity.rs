@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use weir_model::IdentityFields;
 use weir_wire::{Known, KnownSet, forwarded};
 
 use super::Exchange;
@@ -97,12 +98,16 @@ impl std::fmt::Debug for PeerText {
     }
 }
 
-/// Writes weir's fields (Envoy Gateway's defaults, so that backends find what they know).
-pub(super) fn write(exchange: &Exchange<'_>, sink: &mut FieldSink<'_>) {
+/// What a rule wants said besides weir's own fields, and the port that the client reached.
+pub(super) type Extra = Option<(IdentityFields, u16)>;
+
+/// Writes weir's fields (Envoy Gateway's defaults, so that backends find what they know), and what the rule adds.
+pub(super) fn write(exchange: &Exchange<'_>, extra: Extra, sink: &mut FieldSink<'_>) {
     let fields = &exchange.scratch.head.fields;
     let peer = &exchange.client.peer_text;
     let has_forwarded = fields.has(Known::XForwardedFor);
     if let FieldSink::Head(out) = sink
+        && extra.is_none()
         && !has_forwarded
         && !exchange.request.is_peer_trusted
         && peer.is_internal
@@ -110,8 +115,10 @@ pub(super) fn write(exchange: &Exchange<'_>, sink: &mut FieldSink<'_>) {
         return write_usual(exchange.request.request_id, peer, out);
     }
     sink.field(b"x-forwarded-for", |out| {
+        let resets = extra.is_some_and(|(extra, _)| extra.resets_untrusted);
+        let is_believed = exchange.request.is_peer_trusted || !resets;
         let values = fields.values(Known::XForwardedFor, exchange.head());
-        for value in values.filter(|value| !value.is_empty()) {
+        for value in values.filter(|value| is_believed && !value.is_empty()) {
             out.extend_from_slice(value);
             out.extend_from_slice(b", ");
         }
@@ -134,6 +141,63 @@ pub(super) fn write(exchange: &Exchange<'_>, sink: &mut FieldSink<'_>) {
     } else {
         let client_ip = exchange.request.client_ip;
         sink.field(EXTERNAL_ADDRESS, |out| forwarded::address_text(out, client_ip));
+    }
+    if let Some(extra) = extra {
+        write_extra(exchange, extra, kept, sink);
+    }
+}
+
+/// What a trusted peer said is `kept`; `Forwarded` continues as one more field (RFC 7239 4).
+fn write_extra(
+    exchange: &Exchange<'_>,
+    (extra, port): (IdentityFields, u16),
+    kept: KnownSet,
+    sink: &mut FieldSink<'_>,
+) {
+    let host = exchange.authority();
+    if extra.forwarded_host && !host.is_empty() && !kept.contains(Known::XForwardedHost) {
+        sink.field(b"x-forwarded-host", |out| out.extend_from_slice(host));
+    }
+    if extra.forwarded_port && !kept.contains(Known::XForwardedPort) {
+        sink.field(b"x-forwarded-port", |out| {
+            out.extend_from_slice(port.to_string().as_bytes());
+        });
+    }
+    if extra.real_ip && !kept.contains(Known::XRealIp) {
+        let client_ip = exchange.request.client_ip;
+        sink.field(b"x-real-ip", |out| forwarded::address_text(out, client_ip));
+    }
+    if extra.forwarded {
+        let peer = exchange.client.peer_text;
+        sink.field(b"forwarded", |out| write_forwarded(peer, host, out));
+    }
+}
+
+/// RFC 7239 4 and 6: addresses of IPv6 and hosts with a port go in quotes. A valid host holds nothing to escape.
+fn write_forwarded(peer: PeerText, host: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"for=");
+    if peer.address.is_ipv6() {
+        out.extend_from_slice(b"\"[");
+        out.extend_from_slice(peer.as_bytes());
+        out.extend_from_slice(b"]\"");
+    } else {
+        out.extend_from_slice(peer.as_bytes());
+    }
+    if !host.is_empty() {
+        out.extend_from_slice(b";host=\"");
+        out.extend_from_slice(host);
+        out.push(b'"');
+    }
+    out.extend_from_slice(b";proto=http");
+}
+
+/// The id that the endpoint got.
+pub(super) fn request_id(exchange: &Exchange<'_>) -> Vec<u8> {
+    let fields = &exchange.scratch.head.fields;
+    let own = fields.value(Known::XRequestId, exchange.head());
+    match own.filter(|_| exchange.request.is_peer_trusted) {
+        Some(own) => own.to_vec(),
+        None => uuid_text(exchange.request.request_id).to_vec(),
     }
 }
 

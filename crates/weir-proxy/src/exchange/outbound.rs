@@ -51,7 +51,7 @@ fn write_edited(
     if !changes.is_empty() || stripped.is_some() {
         let mut edits = std::mem::take(&mut exchange.scratch.edits);
         if !changes.is_empty() {
-            edit(exchange, changes, &mut edits);
+            edit(exchange, changes, extra(found, way), &mut edits);
         }
         for name in stripped.iter().flat_map(|spec| &spec.headers) {
             edits.remove(name, &exchange.scratch.head.fields, exchange.head());
@@ -61,9 +61,15 @@ fn write_edited(
     write(exchange, found, way, out)
 }
 
+/// What the rule wants said besides weir's own fields.
+fn extra(found: &Found<'_>, way: &Way<'_>) -> identity::Extra {
+    let identity = way.destination.policy.identity?;
+    Some((identity, found.section.port))
+}
+
 /// Collects what header filters make of the fields that the client sent and of those that weir adds.
-fn edit(exchange: &Exchange<'_>, changes: &[HeaderChange], edits: &mut Edits) {
-    identity::write(exchange, &mut FieldSink::Edits(edits));
+fn edit(exchange: &Exchange<'_>, changes: &[HeaderChange], extra: identity::Extra, edits: &mut Edits) {
+    identity::write(exchange, extra, &mut FieldSink::Edits(edits));
     for change in changes {
         headers::apply(change, edits, &exchange.scratch.head.fields, exchange.head());
     }
@@ -90,7 +96,9 @@ fn write(
         .dropped()
         .union(NEVER_PASSED)
         .union(identity::replaced(exchange));
-    if host.is_some() {
+    // Either the rule has a say in it, or the rewrite says what the host was.
+    let says_host = host.is_some() && policy.identity.is_none();
+    if says_host {
         dropped = dropped.union(Known::XForwardedHost.set());
     }
     if !exchange.request.wants_trailers {
@@ -107,12 +115,12 @@ fn write(
         !is_dropped
     });
     if policy.request_headers.is_empty() {
-        identity::write(exchange, &mut FieldSink::Head(out));
+        identity::write(exchange, extra(found, way), &mut FieldSink::Head(out));
     }
     for (name, value) in edits.added() {
         encode::field_checked(out, name, value)?;
     }
-    if host.is_some() {
+    if says_host {
         encode::field_checked(out, b"x-forwarded-host", exchange.authority())?;
     }
     write_framing(exchange, out);

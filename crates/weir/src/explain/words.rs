@@ -52,6 +52,7 @@ pub(crate) fn filter(filter: &Filter) -> String {
         }
         Filter::Mirror(mirror) => format!("mirror: {:.0}% of the requests", mirror.fraction.ratio() * 100.0),
         Filter::Cors(_) => "CORS".to_owned(),
+        Filter::Identity(_) => "forwarding headers".to_owned(),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct TenantSettings {
     pub refused: bool,
     /// `trusted_proxies`: peers whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// `forwarded`: whether services get `Forwarded` (RFC 7239) too.
+    pub forwarded: bool,
     /// `middleware.timeout`: bound of a whole request; `Some(ZERO)` switches it off.
     pub request_timeout: Option<Duration>,
     /// `middleware.request_id`: whether responses carry the request's id.
@@ -32,11 +34,12 @@ pub struct TenantSettings {
 }
 
 /// Keys of a tenants file besides `tenants`.
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "tenants",
     "server",
     "admin_base_path",
     "trusted_proxies",
+    "forwarded",
     "lua_routing",
     "tls",
     "compression",
@@ -71,6 +74,9 @@ pub(super) fn decode(decoder: &mut Decoder, fields: &Fields<'_>) -> TenantSettin
     }
     if let Some(field) = fields.optional("trusted_proxies") {
         settings.trusted_proxies = cidrs(decoder, field);
+    }
+    if let Some(field) = fields.optional("forwarded") {
+        settings.forwarded = decoder.boolean(field).is_some_and(|forwarded| forwarded.value);
     }
     if let Some(field) = fields.optional("lua_routing") {
         scripts(decoder, field, &mut settings);

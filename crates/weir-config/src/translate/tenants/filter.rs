@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_model::{Filter, PathRewrite, Redirect, Rewrite};
+use weir_model::{Filter, IdentityFields, PathRewrite, Redirect, Rewrite};
 
 use super::backend::{Group, TenantBackends};
 use super::spine::backend_key;
@@ -31,7 +31,19 @@ pub(super) fn sort(
     backends: &mut TenantBackends,
     reporter: &mut Reporter,
 ) -> TenantFilterSet {
-    let mut set = TenantFilterSet::default();
+    let settings = &tenant.spec.settings;
+    let identity = IdentityFields {
+        forwarded_host: true,
+        forwarded_port: true,
+        real_ip: true,
+        forwarded: settings.forwarded,
+        resets_untrusted: true,
+        response_request_id: settings.response_request_id,
+    };
+    let mut set = TenantFilterSet {
+        rule: vec![Filter::Identity(identity)],
+        ..TenantFilterSet::default()
+    };
     for written in &tenant.spec.filters.list {
         if let HttpFilter::Rewrite(rewrite) = &written.value {
             set.rewrite = Some(rewrite.clone());

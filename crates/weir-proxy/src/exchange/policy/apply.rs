@@ -3,7 +3,7 @@
 use weir_wire::Known;
 
 use super::super::route::{Found, Way};
-use super::super::{Exchange, Failure, outbound};
+use super::super::{Exchange, Failure, identity, outbound};
 use super::{cors, headers, redirect};
 use crate::compile::Action;
 use crate::transit::ResponseScratch;
@@ -65,6 +65,13 @@ pub(in crate::exchange) fn decorate(exchange: &Exchange<'_>, way: &Way<'_>, resp
     let (fields, bytes) = (&response.head.fields, response.input.pinned());
     if let Some(cors) = &policy.cors {
         cors::decorate(cors, exchange, &mut response.edits, (fields, bytes));
+    }
+    if policy
+        .identity
+        .is_some_and(|identity| identity.response_request_id)
+    {
+        let id = identity::request_id(exchange);
+        response.edits.set("x-request-id", &id, fields, bytes);
     }
     for change in &policy.response_headers {
         headers::apply(change, &mut response.edits, fields, bytes);

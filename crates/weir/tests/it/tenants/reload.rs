@@ -1,5 +1,7 @@
 //! Tenants files that change while they are served.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::get;
 use crate::harness::{Backends, Client, Folder, Gateway, Process, endpoints, free_port, gateway};
 
@@ -82,4 +84,43 @@ spec:
         .wait_after(before, "generation 2 in force (2 routes, 2 backends");
     assert_eq!(get(&mut client, "h", "/other").pod(), "backend-1");
     assert_eq!(get(&mut client, "h", "/tenant/").pod(), "backend-2");
+}
+
+#[test]
+fn kt28_fifty_reloads_under_load_fail_no_request() {
+    let backends = Backends::start(2);
+    let (port, ports) = (free_port(), backends.ports());
+    let config = |round: usize| {
+        let top = format!("server: {{port: {port}}}\ntenants:\n");
+        let other = format!("/other-{round}/");
+        format!(
+            "{top}{}{}",
+            tenant("a", "/a/", ports[0]),
+            tenant("b", &other, ports[round % 2])
+        )
+    };
+    let gateway = Gateway::start(port, &config(0));
+    let (is_over, address) = (AtomicBool::new(false), gateway.address);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut client, mut served) = (Client::connect(address), 0);
+                    while !is_over.load(Ordering::Relaxed) {
+                        assert_eq!(get(&mut client, "h", "/a/").pod(), "backend-1");
+                        served += 1;
+                    }
+                    served
+                })
+            })
+            .collect();
+        for round in 1..=50 {
+            gateway.rewrite(&config(round), &format!("generation {} in force", round + 1));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        // Each on one connection, from the first generation to the last.
+        for client in clients {
+            assert!(client.join().expect("every request is served") > 50);
+        }
+    });
 }
