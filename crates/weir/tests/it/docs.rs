@@ -42,6 +42,22 @@ fn every_yaml_block_of_the_documentation_is_accepted() {
 }
 
 #[test]
+fn every_tenants_file_of_the_documentation_is_accepted() {
+    let documented = documentation("docs/tenants.md");
+    let example = documentation("examples/tenants.yaml");
+    let mut files = blocks(&documented, "yaml");
+    assert!(files.len() >= 6, "{} blocks were found", files.len());
+    files.push((0, &example));
+    for (line, block) in files {
+        let finished = weir(&["check", "-o", "json", "-"], block);
+        let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
+        for problem in report["problems"].as_array().expect("a list") {
+            assert_eq!(problem["code"], "W0401", "line {line}: {problem:#}");
+        }
+    }
+}
+
+#[test]
 fn the_readme_shows_what_the_commands_print() {
     let folder = Folder::new();
     let folder = folder.path();

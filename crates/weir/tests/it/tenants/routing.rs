@@ -84,6 +84,36 @@ fn kt02_kt03_kt04_kt05_kt06_kt07_the_most_specific_tenant_serves() {
 }
 
 #[test]
+fn kt01_the_example_is_served_as_it_says() {
+    let backends = Backends::start(3);
+    let port = free_port();
+    let text =
+        include_str!("../../../../../examples/tenants.yaml").replace("port: 8080", &format!("port: {port}"));
+    let ports = (9001..).zip(backends.ports());
+    let text = ports.fold(text, |text, (written, used)| {
+        text.replace(&format!("localhost:{written}\n"), &format!("localhost:{used}\n"))
+    });
+    let gateway = Gateway::start(port, &text);
+    let spread = |host: &str, target: &str, requests| {
+        let headers = [("Host", host)];
+        let request = Request {
+            target,
+            headers: &headers,
+        };
+        load(gateway.address, request, requests, 1).counts()
+    };
+    assert_eq!(spread("api.example.com", "/v2/users", 10), [5, 5]);
+    assert_eq!(spread("api.example.com", "/other", 4), [4]);
+    assert_eq!(spread("a.b.api.example.com", "/", 4), [4]);
+    assert_eq!(spread("anything", "/lb/x", 8), [6, 2]);
+    let mut client = Client::connect(gateway.address);
+    assert_eq!(
+        get(&mut client, "api.example.com", "/v2/users").json()["path"],
+        "/users"
+    );
+}
+
+#[test]
 fn kt10_kt11_kt13_prefixes_go_by_whole_segments() {
     let backends = Backends::start(1);
     let (port, backend) = (free_port(), backends.ports()[0]);
