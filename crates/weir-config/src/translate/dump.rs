@@ -190,20 +190,8 @@ impl Dump<'_, '_> {
 }
 
 fn describe_identity(fields: IdentityFields) -> String {
-    let words = [
-        (fields.forwarded_host, "host"),
-        (fields.forwarded_port, "port"),
-        (fields.real_ip, "real-ip"),
-        (fields.forwarded, "forwarded"),
-        (fields.resets_untrusted, "resets-untrusted"),
-        (fields.response_request_id, "response-id"),
-    ];
-    let said: Vec<&str> = words
-        .iter()
-        .filter(|(is_said, _)| *is_said)
-        .map(|(_, word)| *word)
-        .collect();
-    said.join(" ")
+    // Its own words say it best: one flag each.
+    format!("{fields:?}").replace("IdentityFields ", "")
 }
 
 fn describe_match(one: &Match) -> String {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use weir_model::{
-    Action, Destination, Failover, Filter, FixedAnswer, Forward, Match, PathMatch, PathRewrite, Redirect,
-    Rule, Target, Tier, Timeouts, Weight, limits,
+    Action, Algorithm, Destination, Failover, Filter, FixedAnswer, Forward, Match, PathMatch, PathRewrite,
+    Redirect, Rule, Target, Tier, Timeouts, Weight, limits,
 };
 
 use super::backend::{self, TenantBackends, groups};
@@ -291,7 +291,11 @@ impl<'a> RuleWriter<'_, 'a> {
 
     /// Several groups cannot share one balancer: their requests differ.
     fn report_groups(&mut self, spec: &TenantSpec, groups: &[backend::Group<'_>]) {
-        if spec.balance.algorithm == weir_model::Algorithm::RoundRobin {
+        // Turns are turns over several balancers too, and a key chooses among destinations as among endpoints.
+        if matches!(
+            spec.balance.algorithm,
+            Algorithm::RoundRobin | Algorithm::Random | Algorithm::ConsistentHash(_)
+        ) {
             return;
         }
         let url = &groups[1].services[0].url;
