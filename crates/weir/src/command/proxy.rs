@@ -84,6 +84,7 @@ impl ProxyArgs {
             },
             flags: self.plane.clone(),
             strict: false,
+            tenants_address: None,
             pidfile: None,
         };
         run::serve(&plan, Log::new(global))

@@ -1,5 +1,6 @@
 //! `weir run`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,10 +10,11 @@ use crate::error::{CommandError, Exit};
 use crate::flags::{Global, PlaneArgs};
 use crate::log::Log;
 use crate::run::{self, Origin, ServePlan};
+use crate::value::bind_address;
 
 /// Serve a configuration and follow changes to it
 ///
-/// Reads Gateway API and Envoy Gateway objects from files. One bad object never takes down the good ones: it is
+/// Reads Gateway API and Envoy Gateway objects and tenants files. One bad object never takes down the good ones: it is
 /// reported, its last good version stays in force, and the rest is served.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -35,6 +37,10 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "WEIR_STRICT")]
     strict: bool,
 
+    /// Where tenants are served, in place of what their files say, such as :8080
+    #[arg(long, value_name = "[ADDRESS]:PORT", env = "WEIR_ADDR", value_parser = tenants_address)]
+    addr: Option<SocketAddr>,
+
     #[command(flatten)]
     plane: PlaneArgs,
 
@@ -53,8 +59,18 @@ impl RunArgs {
             },
             flags: self.plane.clone(),
             strict: self.strict,
+            tenants_address: self.addr,
             pidfile: self.pidfile.clone(),
         };
         run::serve(&plan, Log::new(global))
+    }
+}
+
+/// Nobody could find tenants on a port that the kernel chooses.
+fn tenants_address(text: &str) -> Result<SocketAddr, String> {
+    let address = bind_address(text)?;
+    match address.port() {
+        0 => Err("expected a port from 1 to 65535, got 0".to_owned()),
+        _ => Ok(address),
     }
 }

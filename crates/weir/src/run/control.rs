@@ -25,6 +25,7 @@ const NAMES_MAX: usize = 3;
 pub(crate) struct Control {
     source: Input,
     strict: bool,
+    options: Options,
     log: Log,
     translator: Option<Translator>,
     /// Of the last load.
@@ -66,10 +67,11 @@ struct Reading {
 
 impl Control {
     /// Nothing is loaded yet.
-    pub(crate) fn new(source: Input, strict: bool, log: Log) -> Self {
+    pub(crate) fn new(source: Input, strict: bool, options: Options, log: Log) -> Self {
         Self {
             source,
             strict,
+            options,
             log,
             translator: None,
             problems: Vec::new(),
@@ -100,7 +102,7 @@ impl Control {
         let update = match &mut self.translator {
             Some(translator) => translator.update(&reading.set),
             None => {
-                self.translator = Some(Translator::new(&reading.set, Options::files()));
+                self.translator = Some(Translator::new(&reading.set, self.options.clone()));
                 Update::Config
             }
         };
@@ -178,7 +180,7 @@ impl Control {
 
     /// Whether a strict gateway refuses a reading; then it is said why.
     fn reject(&mut self, reading: &Reading) -> bool {
-        let candidate: Translation = translate(&reading.set, &Options::files());
+        let candidate: Translation = translate(&reading.set, &self.options.clone());
         let problems = all_problems(&reading.set.problems, &candidate.problems);
         let errors = config::count(&problems, Severity::Error);
         if errors == 0 {

@@ -1,9 +1,11 @@
 //! The life of a serving process: load, start, follow, drain, end.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use weir_config::source::{FileSource, Watcher};
+use weir_config::translate::Options;
 
 use super::control::{Cause, Control, Input};
 use super::follow::{self, Follower};
@@ -22,6 +24,8 @@ pub(crate) struct ServePlan {
     pub(crate) flags: PlaneArgs,
     /// A configuration with errors is not taken at all.
     pub(crate) strict: bool,
+    /// Where tenants are served, whatever their files say.
+    pub(crate) tenants_address: Option<SocketAddr>,
     pub(crate) pidfile: Option<PathBuf>,
 }
 
@@ -111,7 +115,11 @@ fn first_load(plan: &ServePlan, plane: &Plane, log: Log) -> Result<Control, Comm
         }
         Origin::Text { name, text } => (Input::Text(name.clone(), text.clone()), name.clone()),
     };
-    let mut control = Control::new(input, plan.strict, log);
+    let options = Options {
+        tenants_address: plan.tenants_address,
+        ..Options::files()
+    };
+    let mut control = Control::new(input, plan.strict, options, log);
     let is_in_force = control.load(plane, Cause::Unknown);
     let refuse = |what: &str, next: &str| Err(CommandError::new(Exit::Config, what).place(&place).next(next));
     if !is_in_force {

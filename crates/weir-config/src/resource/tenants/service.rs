@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_model::Weight;
+use weir_model::{Tier, Weight};
 
 use super::unserved;
 use super::url::{self, ServiceUrl};
@@ -21,7 +21,9 @@ pub struct TenantService {
     /// `weight`; 1 when not written.
     pub weight: Weight,
     /// `priority`; 0, the first, when not written.
-    pub priority: u8,
+    pub tier: Tier,
+    /// `max_connections`.
+    pub connections_max: Option<u32>,
     /// Where the service starts.
     pub span: Span,
 }
@@ -80,16 +82,21 @@ fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<TenantService> {
         Some(field) => decoder.weight(field)?.value,
         None => Weight::ONE,
     };
-    let priority = match fields.optional("priority") {
-        Some(field) => u8::try_from(decoder.integer(field, 0..=127)?.value).ok()?,
-        None => 0,
+    let tier = match fields.optional("priority") {
+        Some(field) => Tier::new(u64::try_from(decoder.integer(field, 0..=127)?.value).ok()?)?,
+        None => Tier::FIRST,
+    };
+    let connections_max = match fields.optional("max_connections") {
+        Some(field) => Some(u32::try_from(decoder.integer(field, 1..=i64::from(u32::MAX))?.value).ok()?),
+        None => None,
     };
     Some(TenantService {
         name: name?,
         url: url?,
         health,
         weight,
-        priority,
+        tier,
+        connections_max,
         span: item.span(),
     })
 }

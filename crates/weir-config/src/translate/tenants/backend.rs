@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use weir_model::{
     Backend, BackendId, DnsSpec, Endpoint, EndpointProbe, EndpointSource, EndpointTraits, NamedEndpoint,
-    ObjectName, Origin, Tier, Weight, limits,
+    ObjectName, Origin, Weight, limits,
 };
 
 use crate::resource::{HostHeader, ServiceUrl, Tenant, TenantService};
@@ -131,11 +131,12 @@ fn of_service(service: &TenantService) -> NamedEndpoint {
     };
     NamedEndpoint {
         weight: service.weight,
-        tier: Tier::FIRST,
+        tier: service.tier,
         name: service.name.value.clone(),
         traits: Some(Arc::new(EndpointTraits {
             host: Some(url.authority()),
             probe,
+            connections_max: service.connections_max,
             ..EndpointTraits::default()
         })),
         ..NamedEndpoint::new(host(url), url.port)

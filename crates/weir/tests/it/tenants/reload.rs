@@ -124,3 +124,19 @@ fn kt28_fifty_reloads_under_load_fail_no_request() {
         }
     });
 }
+
+#[test]
+fn kt01_a_flag_says_where_tenants_are_served() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let config = format!(
+        "server: {{port: 1}}\ntenants:\n{}",
+        tenant("a", "/a/", backends.ports()[0])
+    );
+    let address = format!("127.0.0.1:{port}");
+    let gateway = Gateway::start_with(port, &config, &["--addr", &address]);
+    assert_eq!(
+        get(&mut Client::connect(gateway.address), "h", "/a/").pod(),
+        "backend-1"
+    );
+}
