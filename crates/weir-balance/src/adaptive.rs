@@ -25,7 +25,8 @@
 //! # The candidates
 //!
 //! All of up to 8 endpoints, four different ones of more (three, when they are drawn by weight). Two draws, as least request takes, are not enough: of ten
-//! endpoints with two bad ones, one pair in 45 is both bad, and 2 % of the requests are more than a p99 hides. With
+//! endpoints with two bad ones, one pair in 45 is both bad, and 2 % of the requests are more than a p99 hides. Three leave
+//! the only good one among them alone with what it has in flight: p99.9 is 104 ms then, with four 17 ms (fixed service). With
 //! unequal weights candidates are drawn by weight, so that idle endpoints are served by weight.
 //!
 //! # Why these signals
