@@ -75,6 +75,8 @@ pub const RETRY_BACKOFF_FACTOR: u32 = 10;
 pub const RETRY_BUDGET_PERCENT: u8 = 20;
 /// Retries in flight that are always allowed (Envoy Gateway `minRetryConcurrency`).
 pub const RETRY_BUDGET_MIN: u32 = 3;
+/// A request of up to this many bytes, head and body as they are sent, is kept for retries where a rule has them.
+pub const REPLAY_BYTES: usize = 64 * 1024;
 /// Status codes, or ranges of them, in one list.
 pub const STATUS_RANGES: usize = 50;
 /// Connections, waiting requests, requests and so on, each: the limit when none is given (Envoy).

@@ -66,8 +66,6 @@ pub struct Limits {
     pub body_grace: Duration,
     /// A blocked write must make progress within this time.
     pub write_timeout: Duration,
-    /// An endpoint must send something of a response body within this time.
-    pub stream_idle_timeout: Duration,
     /// Open client connections; `None` derives it from `RLIMIT_NOFILE`, 45 % of it.
     pub connections: Option<u32>,
     /// Open client connections from one address, loopback exempt.
@@ -82,7 +80,6 @@ impl Default for Limits {
             body_rate_min: limits::BODY_RATE_MIN,
             body_grace: limits::BODY_GRACE,
             write_timeout: limits::WRITE_TIMEOUT,
-            stream_idle_timeout: limits::STREAM_IDLE_TIMEOUT,
             connections: None,
             connections_per_source: limits::CONNECTIONS_PER_SOURCE,
         }
@@ -97,7 +94,6 @@ pub(crate) struct Bounds {
     pub(crate) body_rate_min: u64,
     pub(crate) body_grace_ms: u64,
     pub(crate) write_ms: u64,
-    pub(crate) stream_idle_ms: u64,
 }
 
 impl From<&Limits> for Bounds {
@@ -109,7 +105,6 @@ impl From<&Limits> for Bounds {
             body_rate_min: limits.body_rate_min.max(1),
             body_grace_ms: milliseconds(limits.body_grace),
             write_ms: milliseconds(limits.write_timeout),
-            stream_idle_ms: milliseconds(limits.stream_idle_timeout),
         }
     }
 }

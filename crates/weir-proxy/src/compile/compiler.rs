@@ -107,6 +107,7 @@ impl Compiler {
         let used = names_of(&config).collect::<HashSet<_>>();
         self.names.retain(|name, port| used.contains(&(name, port)));
         drop((configured, used));
+        self.live.upstreams.forget_unused();
         self.config = config;
         Some(self.install(listeners, routes))
     }

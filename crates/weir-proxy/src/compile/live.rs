@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use weir_balance::{EndpointState, Rng, cursor_start};
+use weir_balance::{Counters, EndpointState, Rng, Scope, cursor_start};
 use weir_model::{Endpoint, EndpointAddress};
+
+use super::upstream::Upstreams;
 
 /// An endpoint as long as any backend lists it: its number, its load, whether it is still listed. Two backends that
 /// list one address share it, so its load is the truth about that address.
@@ -17,6 +19,8 @@ pub(crate) struct LiveEndpoint {
     /// The address as text, for headers and logs.
     pub(crate) text: Box<str>,
     pub(crate) state: Arc<EndpointState>,
+    /// What goes on there, as far as breakers count it: for all backends and rules together.
+    pub(crate) counters: Arc<Counters>,
     is_listed: AtomicBool,
 }
 
@@ -48,6 +52,7 @@ impl LiveRule {
 /// All that is alive.
 #[derive(Debug)]
 pub(crate) struct Live {
+    pub(crate) upstreams: Upstreams,
     rng: Rng,
     ids: u32,
     endpoints: HashMap<EndpointAddress, (Arc<LiveEndpoint>, u32)>,
@@ -59,6 +64,7 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new(rng: Rng) -> Self {
         Self {
+            upstreams: Upstreams::default(),
             rng,
             ids: 0,
             endpoints: HashMap::new(),
@@ -82,6 +88,7 @@ impl Live {
                     address: endpoint.address.clone(),
                     text: endpoint.address.to_string().into_boxed_str(),
                     state: Arc::new(EndpointState::new(now_ms)),
+                    counters: Arc::new(Counters::new(Scope::Endpoint)),
                     is_listed: AtomicBool::new(true),
                 });
                 self.endpoints

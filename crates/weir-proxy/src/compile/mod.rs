@@ -10,6 +10,7 @@ mod live;
 mod names;
 mod rules;
 mod snapshot;
+mod upstream;
 
 pub use compiler::UnknownBackend;
 pub(crate) use compiler::{Compiler, names_of};

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use weir_balance::Split;
-use weir_model::{BackendId, BalanceSpec, Config, Destination, Filter, PathMatch, Route, Rule, Target};
+use weir_model::{
+    BackendId, BalanceSpec, Config, Destination, Filter, PathMatch, Route, Rule, Target, UpstreamSpec,
+};
 
 use super::filters::Policy;
 use super::live::Live;
@@ -100,16 +102,27 @@ impl RuleCompiler<'_> {
         let weights = forward.destinations.iter().map(|destination| destination.weight);
         CompiledForward {
             spec: Arc::clone(&forward.balance),
+            retry: forward.retry.clone(),
+            try_ms: forward
+                .retry
+                .as_ref()
+                .and_then(|retry| retry.try_timeout)
+                .map(|timeout| timeout.milliseconds()),
             split: Split::new(weights.zip(identities.iter().map(|identity| &**identity))),
             destinations: forward
                 .destinations
                 .iter()
-                .map(|one| self.destination(policy, one))
+                .map(|one| self.destination(policy, one, &forward.upstream))
                 .collect(),
         }
     }
 
-    fn destination(&mut self, policy: &Policy, destination: &Destination) -> CompiledDestination {
+    fn destination(
+        &mut self,
+        policy: &Policy,
+        destination: &Destination,
+        upstream: &Arc<UpstreamSpec>,
+    ) -> CompiledDestination {
         let goal = match &destination.target {
             Target::Backend(backend) => {
                 let slot = (self.next)();
@@ -117,6 +130,7 @@ impl RuleCompiler<'_> {
                 Goal::Balancer {
                     slot,
                     cursor: self.live.cursor(&self.rule.key, key),
+                    upstream: self.live.upstreams.of(key, upstream),
                 }
             }
             Target::Answer(answer) => Goal::Answer(answer.clone()),

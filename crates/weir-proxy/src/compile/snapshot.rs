@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use weir_balance::{Balancer, Split};
-use weir_model::{BalanceSpec, ClientIp, FixedAnswer, ListenerKey, Redirect, RouteId, Timeouts};
+use weir_model::{BalanceSpec, ClientIp, FixedAnswer, ListenerKey, Redirect, Retry, RouteId, Timeouts};
 use weir_route::Router;
 
 use super::filters::Policy;
 use super::live::{LiveEndpoint, LiveRule};
+use super::upstream::LiveUpstream;
 
 /// Everything that a request needs to know, immutable. Parts that did not change are shared with the snapshot before.
 #[derive(Debug, Default)]
@@ -88,6 +89,8 @@ pub(crate) struct RuleTimeouts {
     pub(crate) request_ms: Option<u64>,
     pub(crate) backend_request_ms: Option<u64>,
     pub(crate) connect_ms: u64,
+    pub(crate) stream_idle_ms: Option<u64>,
+    pub(crate) stream_ms: Option<u64>,
 }
 
 impl From<&Timeouts> for RuleTimeouts {
@@ -98,6 +101,8 @@ impl From<&Timeouts> for RuleTimeouts {
             request_ms: timeouts.request.map(milliseconds),
             backend_request_ms: timeouts.backend_request.map(milliseconds),
             connect_ms: milliseconds(timeouts.connect),
+            stream_idle_ms: timeouts.stream_idle.map(milliseconds),
+            stream_ms: timeouts.stream.map(milliseconds),
         }
     }
 }
@@ -114,6 +119,9 @@ pub(crate) enum Action {
 #[derive(Debug)]
 pub(crate) struct CompiledForward {
     pub(crate) spec: Arc<BalanceSpec>,
+    pub(crate) retry: Option<Arc<Retry>>,
+    /// Time for one try by the rule of retries, milliseconds.
+    pub(crate) try_ms: Option<u64>,
     /// By weight; used only when there are several destinations.
     pub(crate) split: Split,
     pub(crate) destinations: Vec<CompiledDestination>,
@@ -133,6 +141,7 @@ pub(crate) enum Goal {
     Balancer {
         slot: BalancerSlot,
         cursor: Arc<AtomicU64>,
+        upstream: Arc<LiveUpstream>,
     },
     Answer(FixedAnswer),
 }

@@ -17,6 +17,9 @@ pub(super) fn account(exchange: &Exchange<'_>, found: Option<&Found<'_>>) {
     if let Some(found) = found {
         let recorder = worker.recorder.rule(&found.rule.live);
         recorder.finished(record.status, duration_us);
+        if record.retries > 0 {
+            recorder.retried(record.retries);
+        }
         if let Some(pool) = record.endpoint.as_ref().filter(|_| record.is_relayed) {
             recorder.served_by(&pool.endpoint);
         }
@@ -53,7 +56,8 @@ fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us:
     write_json(line, "reason", reason.as_bytes());
     let _ = write!(
         line,
-        ",\"bytes_received\":{},\"bytes_sent\":{},\"duration_ms\":{}.{:03}",
+        ",\"retries\":{},\"bytes_received\":{},\"bytes_sent\":{},\"duration_ms\":{}.{:03}",
+        record.retries,
         record.bytes_received,
         record.bytes_sent,
         duration_us / 1000,

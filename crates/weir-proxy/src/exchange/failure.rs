@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_balance::NoPick;
+use weir_balance::{NoPick, Overflow, Scope};
 use weir_route::Miss;
 use weir_wire::HeadError;
 use weir_wire::connection::TooManyNominations;
@@ -21,8 +21,8 @@ pub(crate) struct Failure {
     pub(crate) reason: Reason,
     /// What remains of the client's connection.
     pub(crate) client: ClientFate,
-    /// Whether another try may help.
-    pub(crate) retry: Retry,
+    /// What it says of the try at an endpoint.
+    pub(crate) end: TryEnd,
 }
 
 /// A stable word: one of weir's own, or one of the configuration's.
@@ -55,13 +55,30 @@ pub(crate) enum ClientFate {
     Gone,
 }
 
-/// Whether another try may help.
+/// How a try ended that brought no response. Decides whether another one may follow ([`super::retry`]), and whether the
+/// endpoint is to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Retry {
-    /// No, or it might do twice what was asked for once.
-    No,
-    /// On another endpoint: this one was never reached and nothing was sent.
-    OtherEndpoint,
+pub(crate) enum TryEnd {
+    /// There was none, or what ended it was not the endpoint's doing.
+    Unrelated,
+    /// The endpoint was never reached: nothing was sent.
+    Unreached,
+    /// One of weir's own limits stood before the endpoint: nothing was sent.
+    Full,
+    /// The connection ended, broke, or brought something that is no response, before there was a whole head.
+    Unanswered,
+    /// The endpoint did not answer, or did not take the request, in time.
+    TimedOut,
+}
+
+impl TryEnd {
+    /// Whether the endpoint is to blame.
+    pub(crate) fn is_of_endpoint(self) -> bool {
+        match self {
+            Self::Unreached | Self::Unanswered | Self::TimedOut => true,
+            Self::Unrelated | Self::Full => false,
+        }
+    }
 }
 
 impl Failure {
@@ -71,7 +88,7 @@ impl Failure {
             status,
             reason: Reason::Own(reason),
             client: ClientFate::Closes,
-            retry: Retry::No,
+            end: TryEnd::Unrelated,
         }
     }
 
@@ -81,7 +98,7 @@ impl Failure {
             status,
             reason: Reason::Own(reason),
             client: ClientFate::Lives,
-            retry: Retry::No,
+            end: TryEnd::Unrelated,
         }
     }
 
@@ -91,14 +108,14 @@ impl Failure {
             status: 0,
             reason: Reason::Own(reason),
             client: ClientFate::Gone,
-            retry: Retry::No,
+            end: TryEnd::Unrelated,
         }
     }
 
-    /// The endpoint was never reached.
-    pub(crate) fn unreached(status: u16, reason: &'static str) -> Self {
+    /// The endpoint's fault; the client's connection is sound.
+    pub(crate) fn of_endpoint(end: TryEnd, status: u16, reason: &'static str) -> Self {
         Self {
-            retry: Retry::OtherEndpoint,
+            end,
             ..Self::answered(status, reason)
         }
     }
@@ -181,6 +198,16 @@ impl From<NoPick> for Failure {
     }
 }
 
+impl From<Overflow> for Failure {
+    fn from(overflow: Overflow) -> Self {
+        let end = match overflow.scope {
+            Scope::Backend => TryEnd::Unrelated,
+            Scope::Endpoint => TryEnd::Full,
+        };
+        Self::of_endpoint(end, 503, overflow.word())
+    }
+}
+
 impl From<&weir_model::FixedAnswer> for Failure {
     fn from(answer: &weir_model::FixedAnswer) -> Self {
         let reason = match &answer.allow {
@@ -191,7 +218,7 @@ impl From<&weir_model::FixedAnswer> for Failure {
             status: answer.status,
             reason,
             client: ClientFate::Lives,
-            retry: Retry::No,
+            end: TryEnd::Unrelated,
         }
     }
 }

@@ -13,8 +13,9 @@ use weir_net::Stream;
 use weir_wire::h1::encode;
 use weir_wire::{Known, KnownSet, Progress};
 
+use super::failure::TryEnd;
 use super::pick::Chosen;
-use super::route::Found;
+use super::route::{Found, Way};
 use super::{Exchange, Failure};
 use crate::compile::RuleTimeouts;
 use crate::time::NEVER;
@@ -50,6 +51,10 @@ struct Try {
     deadline_ms: u64,
     watches_client: bool,
     interim_responses: u32,
+    /// How much of the body was on its way when it was looked at last.
+    moved: u64,
+    /// When nothing will have moved for too long.
+    idle_deadline_ms: u64,
     /// Borrowed as soon as there is something to read, or to tell the client before.
     response: Option<Box<ResponseScratch>>,
 }
@@ -73,18 +78,24 @@ impl From<Failure> for Trouble {
 pub(super) async fn forward(
     exchange: &mut Exchange<'_>,
     found: &Found<'_>,
-    chosen: &Chosen<'_>,
+    way: &Way<'_>,
+    chosen: &mut Chosen<'_>,
 ) -> Result<Answered, Failure> {
+    chosen.enter()?;
     let now_ms = exchange.worker.clock.read_ms();
     exchange.begin_timeout(now_ms);
     let timeouts = &found.rule.timeouts;
     let mut attempt = Try {
         sending: Sending::Open,
-        deadline_ms: timeouts
-            .backend_request_ms
+        deadline_ms: way
+            .forward
+            .try_ms
+            .or(timeouts.backend_request_ms)
             .map_or(NEVER, |timeout| now_ms.saturating_add(timeout)),
         watches_client: true,
         interim_responses: 0,
+        moved: 0,
+        idle_deadline_ms: now_ms.saturating_add(exchange.stream_idle_ms),
         response: None,
     };
     let mut reused = chosen.held.0.take(now_ms);
@@ -116,8 +127,10 @@ pub(super) async fn forward(
                 exchange.scratch.output.rewind();
                 attempt.sending = Sending::Open;
             }
-            Err(Trouble::Died) => break Failure::answered(502, "upstream_closed"),
-            Err(Trouble::Truncated) => break Failure::answered(502, "upstream_truncated_head"),
+            Err(Trouble::Died) => break Failure::of_endpoint(TryEnd::Unanswered, 502, "upstream_closed"),
+            Err(Trouble::Truncated) => {
+                break Failure::of_endpoint(TryEnd::Unanswered, 502, "upstream_truncated_head");
+            }
             Err(Trouble::Failed(failure)) => break failure,
         }
     };
@@ -148,10 +161,10 @@ async fn open(
     .await
     {
         Ok(stream) => Ok(stream),
-        Err(ConnectFailure::Refused) => Err(Failure::unreached(502, "connect_failed")),
+        Err(ConnectFailure::Refused) => Err(Failure::of_endpoint(TryEnd::Unreached, 502, "connect_failed")),
         Err(ConnectFailure::Exhausted) => Err(Failure::answered(503, "no_files")),
         Err(ConnectFailure::TimedOut) if deadline_ms == whole_ms => Err(exchange.timed_out()),
-        Err(ConnectFailure::TimedOut) => Err(Failure::unreached(504, "connect_timeout")),
+        Err(ConnectFailure::TimedOut) => Err(Failure::of_endpoint(TryEnd::Unreached, 504, "connect_timeout")),
     }
 }
 
@@ -185,21 +198,55 @@ fn poll_head(
     let deadline_ms = exchange
         .upload_deadline_ms(attempt.sending)
         .min(exchange.deadline_ms)
-        .min(attempt.deadline_ms);
+        .min(attempt.deadline_ms)
+        .min(attempt.idle_deadline_ms(exchange));
     if exchange.is_late(deadline_ms) {
         return Poll::Ready(Err(Trouble::Failed(exchange.late_failure(attempt))));
     }
     Poll::Pending
 }
 
+impl Try {
+    /// Looks whether more of the body has moved since the last time.
+    fn idle_deadline_ms(&mut self, exchange: &Exchange<'_>) -> u64 {
+        let moved = exchange.scratch.upload.moved();
+        if moved != self.moved {
+            self.moved = moved;
+            let now_ms = exchange.worker.clock.read_ms();
+            self.idle_deadline_ms = now_ms.saturating_add(exchange.stream_idle_ms);
+        }
+        self.idle_deadline_ms
+    }
+}
+
 impl Exchange<'_> {
+    /// Takes the rule's bounds on the whole exchange.
+    pub(super) fn take_timeouts(&mut self, timeouts: &RuleTimeouts) {
+        self.timeout_ms = timeouts.request_ms;
+        self.stream_idle_ms = timeouts.stream_idle_ms.unwrap_or(NEVER);
+        if let Some(stream_ms) = timeouts.stream_ms {
+            self.deadline_ms = (self.record.started_us / 1000).saturating_add(stream_ms);
+            self.is_stream_deadline = true;
+        }
+    }
+
+    /// The word for having passed the deadline of the whole exchange.
+    pub(super) fn deadline_reason(&self) -> &'static str {
+        if self.is_stream_deadline {
+            "stream_timeout"
+        } else {
+            "request_timeout"
+        }
+    }
+
     /// Starts the clock of the whole exchange, once the request has been received.
     fn begin_timeout(&mut self, now_ms: u64) {
         if self.timeout_ms.is_some() && self.scratch.upload.is_received() {
-            self.deadline_ms = self
-                .timeout_ms
-                .take()
-                .map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
+            let timeout_ms = self.timeout_ms.take().unwrap_or(NEVER);
+            let deadline_ms = now_ms.saturating_add(timeout_ms);
+            if deadline_ms < self.deadline_ms {
+                (self.deadline_ms, self.is_stream_deadline) = (deadline_ms, false);
+            }
         }
     }
 
@@ -276,7 +323,13 @@ impl Exchange<'_> {
             match response.head.parse(response.input.unread()) {
                 Ok(Progress::Partial) => return Ok(false),
                 Ok(Progress::Complete) => {}
-                Err(_) => return Err(Failure::answered(502, "upstream_invalid_head")),
+                Err(_) => {
+                    return Err(Failure::of_endpoint(
+                        TryEnd::Unanswered,
+                        502,
+                        "upstream_invalid_head",
+                    ));
+                }
             }
             let length = response.head.length;
             if response.head.status >= 200 {
@@ -286,7 +339,11 @@ impl Exchange<'_> {
             // RFC 9110 15.2.2: weir asked for no switch.
             attempt.interim_responses += 1;
             if response.head.status == 101 || attempt.interim_responses > limits::INTERIM_RESPONSES {
-                return Err(Failure::answered(502, "upstream_invalid_interim"));
+                return Err(Failure::of_endpoint(
+                    TryEnd::Unanswered,
+                    502,
+                    "upstream_invalid_interim",
+                ));
             }
             if response.head.status == 103 && !self.is_http10() {
                 relay_hints(response);
@@ -347,22 +404,23 @@ impl Exchange<'_> {
         if now_ms >= self.deadline_ms || now_ms >= attempt.deadline_ms {
             return self.timed_out();
         }
+        if now_ms >= attempt.idle_deadline_ms {
+            return Failure::of_endpoint(TryEnd::TimedOut, 504, "stream_idle_timeout");
+        }
         match self.scratch.upload.stall() {
             Stall::Source => Failure::refused(408, "body_timeout"),
-            Stall::Sink => Failure::answered(504, "upstream_write_timeout"),
+            Stall::Sink => Failure::of_endpoint(TryEnd::TimedOut, 504, "upstream_write_timeout"),
         }
     }
 
     fn timed_out(&self) -> Failure {
         let is_whole = self.worker.clock.read_ms() >= self.deadline_ms;
-        Failure::answered(
-            504,
-            if is_whole {
-                "request_timeout"
-            } else {
-                "backend_request_timeout"
-            },
-        )
+        let reason = if is_whole {
+            self.deadline_reason()
+        } else {
+            "backend_request_timeout"
+        };
+        Failure::of_endpoint(TryEnd::TimedOut, 504, reason)
     }
 }
 

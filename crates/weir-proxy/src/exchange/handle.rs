@@ -5,7 +5,9 @@ use std::rc::Rc;
 use super::pick::Tries;
 use super::respond::Reply;
 use super::route::Found;
-use super::{Client, Exchange, Failure, Next, account, forward, pick, policy, request, respond, route};
+use super::{
+    Client, Exchange, Failure, Next, account, feedback, forward, pick, policy, request, respond, retry, route,
+};
 use crate::compile::Snapshot;
 use crate::transit::RequestScratch;
 use crate::worker::Worker;
@@ -45,13 +47,19 @@ async fn serve<'v>(
     let way = route::choose(exchange, found)?;
     policy::prepare(exchange, found, &way)?;
     policy::mirror(exchange, snapshot, &way);
-    let mut tries = Tries::default();
+    let mut tries = Tries::begin(&way)?;
     let (chosen, answered) = loop {
-        let chosen = pick::pick(exchange, snapshot, &way, &mut tries)?;
-        match forward::forward(exchange, found, &chosen).await {
-            Ok(answered) => break (chosen, answered),
-            Err(failure) => tries.note(failure)?,
-        }
+        // In a scope of its own, so that what waits for the next try does not hold the last one.
+        let waiting = {
+            let mut chosen = pick::pick(exchange, snapshot, &way, &mut tries)?;
+            let tried = forward::forward(exchange, found, &way, &mut chosen).await;
+            feedback::tell(exchange, &mut chosen, &tried);
+            match retry::next(exchange, &way, &mut tries, &chosen, &tried) {
+                None => break (chosen, tried?),
+                Some(follow) => Box::pin(retry::prepare(exchange, &mut tries, chosen, tried, follow)),
+            }
+        };
+        waiting.await?;
     };
     respond::relay(exchange, Reply { way: &way, chosen }, answered).await
 }

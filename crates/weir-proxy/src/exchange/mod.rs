@@ -5,6 +5,7 @@
 
 mod account;
 mod failure;
+mod feedback;
 mod forward;
 mod handle;
 mod identity;
@@ -13,6 +14,7 @@ mod pick;
 mod policy;
 mod request;
 mod respond;
+mod retry;
 mod route;
 mod settle;
 mod state;

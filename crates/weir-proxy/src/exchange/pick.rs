@@ -1,32 +1,74 @@
 //! Stop 7: which endpoint, and a lease on its load.
 
-use weir_balance::{Lease, OverrideHosts, Pick, Picked};
+use weir_balance::{Counted, Counters, Lease, NoPick, OverrideHosts, Permit, Pick, Picked};
+use weir_model::Breakers;
 
-use super::failure::Retry;
 use super::route::Way;
 use super::{Exchange, Failure};
 use crate::compile::{CompiledBalancer, Goal, Snapshot};
 use crate::upstream::Held;
 
-/// Tries at most, the first included (reliability: 3 attempts).
-const TRIES: usize = 3;
-
-/// What was tried already.
-#[derive(Debug, Default)]
-pub(super) struct Tries {
-    tried: [u32; TRIES],
-    count: usize,
-    last: Option<Failure>,
+/// What an exchange has tried already, and its place under the limit of the backend.
+#[derive(Debug)]
+pub(super) struct Tries<'v> {
+    /// The tries before the last one. Boxed: most exchanges have none.
+    past: Option<Box<Past<'v>>>,
+    /// [`Picked::index`] of the last try.
+    last: u32,
+    /// Held over all tries together.
+    _place: Option<Permit<&'v Counters>>,
 }
 
-impl Tries {
-    /// Remembers why a try failed; gives the failure back when no other try may follow.
-    pub(super) fn note(&mut self, failure: Failure) -> Result<(), Failure> {
-        if failure.retry != Retry::OtherEndpoint || self.count == TRIES {
-            return Err(failure);
+/// Tries that came to nothing.
+#[derive(Debug)]
+struct Past<'v> {
+    /// [`Picked::index`] of each.
+    tried: Vec<u32>,
+    /// Why the last one did.
+    failure: Option<Failure>,
+    /// The place of the retry that is under way.
+    _place: Option<Permit<&'v Counters>>,
+}
+
+impl<'v> Tries<'v> {
+    /// None yet. Takes the request's place at the backend.
+    pub(super) fn begin(way: &Way<'v>) -> Result<Self, Failure> {
+        let place = match &way.destination.goal {
+            Goal::Balancer { upstream, .. } => {
+                let limit = upstream.spec.breakers.parallel_requests;
+                let counters = &*upstream.counters;
+                Some(Permit::take(counters, Counted::ParallelRequests, limit)?)
+            }
+            Goal::Answer(_) => None,
+        };
+        Ok(Self {
+            past: None,
+            last: 0,
+            _place: place,
+        })
+    }
+
+    /// Remembers that the last try came to nothing, and the place of the one that follows, if it needs one.
+    pub(super) fn note(&mut self, failure: Failure, place: Option<Permit<&'v Counters>>) {
+        let mut tried = self.past.take().map_or_else(Vec::new, |past| past.tried);
+        tried.push(self.last);
+        self.past = Some(Box::new(Past {
+            tried,
+            failure: Some(failure),
+            _place: place,
+        }));
+    }
+
+    /// Gives back the place of the retry that is over.
+    pub(super) fn end_retry(&mut self) {
+        if let Some(past) = &mut self.past {
+            past._place = None;
         }
-        self.last = Some(failure);
-        Ok(())
+    }
+
+    /// The tries before the last one.
+    pub(super) fn tried(&self) -> &[u32] {
+        self.past.as_ref().map_or(&[], |past| &past.tried)
     }
 }
 
@@ -34,19 +76,45 @@ impl Tries {
 #[derive(Debug)]
 pub(super) struct Chosen<'v> {
     pub(super) balancer: &'v CompiledBalancer,
+    pub(super) breakers: &'v Breakers,
     pub(super) picked: Picked,
     pub(super) lease: Lease<Held>,
     pub(super) held: Held,
+    place: Option<Permit<&'v Counters>>,
+    /// When the try began, microseconds, if the balancer learns from how it ends.
+    pub(super) watched_since_us: Option<u64>,
 }
 
-/// Picks an endpoint that was not tried yet.
+impl Chosen<'_> {
+    /// Takes the request's place at the endpoint, where there is a limit.
+    pub(super) fn enter(&mut self) -> Result<(), Failure> {
+        let limit = self.breakers.endpoint_requests;
+        if limit < u32::MAX
+            && let Some(endpoint) = self.balancer.endpoints.get(self.picked.index as usize)
+        {
+            self.place = Some(Permit::take(
+                &*endpoint.counters,
+                Counted::ParallelRequests,
+                limit,
+            )?);
+        }
+        Ok(())
+    }
+}
+
+/// Picks an endpoint that was not tried yet. When all have been, a rule that has retries tries one again.
 pub(super) fn pick<'v>(
     exchange: &mut Exchange<'_>,
     snapshot: &'v Snapshot,
-    way: &Way<'_>,
-    tries: &mut Tries,
+    way: &Way<'v>,
+    tries: &mut Tries<'_>,
 ) -> Result<Chosen<'v>, Failure> {
-    let Goal::Balancer { slot, cursor } = &way.destination.goal else {
+    let Goal::Balancer {
+        slot,
+        cursor,
+        upstream,
+    } = &way.destination.goal
+    else {
         return Err(Failure::answered(500, "no_destination"));
     };
     let Some(balancer) = snapshot.balancer(*slot) else {
@@ -60,31 +128,49 @@ pub(super) fn pick<'v>(
         .endpoint_override
         .as_ref()
         .and_then(|spec| OverrideHosts::find(spec, &*exchange));
-    let picked = balancer.balancer.pick(&mut Pick {
-        key: way.key.as_ref().map(|key| key.hash),
-        key_source: way.key.as_ref().map_or(0, |key| key.source),
-        cursor,
-        rng: &mut worker.rng.borrow_mut(),
-        now_ms: worker.clock.read_ms(),
-        override_hosts: hosts.as_ref(),
-        tried: &tries.tried[..tries.count],
-    });
-    // When no other endpoint is left, what the tried one did is what the client is told.
-    let picked = picked.map_err(|no_pick| tries.last.take().unwrap_or_else(|| no_pick.into()))?;
-    if let Some(place) = tries.tried.get_mut(tries.count) {
-        *place = picked.index;
-        tries.count += 1;
+    let pick_without = |tried: &[u32]| {
+        balancer.balancer.pick(&mut Pick {
+            key: way.key.as_ref().map(|key| key.hash),
+            key_source: way.key.as_ref().map_or(0, |key| key.source),
+            cursor,
+            rng: &mut worker.rng.borrow_mut(),
+            now_ms: worker.clock.read_ms(),
+            override_hosts: hosts.as_ref(),
+            tried,
+        })
+    };
+    let mut picked = pick_without(tries.tried());
+    if picked == Err(NoPick::AllTried) && way.forward.retry.is_some() {
+        // The one that failed last comes last.
+        picked = pick_without(&[tries.last]);
+        if picked == Err(NoPick::AllTried) {
+            picked = pick_without(&[]);
+        }
     }
+    // When no other endpoint is left, what the tried one did is what the client is told.
+    let picked = picked.map_err(|no_pick| {
+        let failure = tries.past.as_mut().and_then(|past| past.failure.take());
+        failure.unwrap_or_else(|| no_pick.into())
+    })?;
+    tries.last = picked.index;
     let Some(endpoint) = balancer.endpoints.get(picked.index as usize) else {
         debug_assert!(false, "endpoints are in the order of members");
         return Err(Failure::answered(500, "endpoint_unknown"));
     };
     let held = Held(worker.pools.of(endpoint));
     exchange.record.endpoint = Some(std::rc::Rc::clone(&held.0));
+    let watched_since_us = balancer.balancer.learns().then(|| worker.clock.refresh_us());
+    let lease = match watched_since_us {
+        None => Lease::new(held.clone()),
+        Some(_) => Lease::watched(held.clone(), worker.clock.read_ms()),
+    };
     Ok(Chosen {
         balancer,
+        breakers: &upstream.spec.breakers,
         picked,
-        lease: Lease::new(held.clone()),
+        lease,
         held,
+        place: None,
+        watched_since_us,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use weir_balance::write_set_cookie;
-use weir_model::{Algorithm, HashSource};
+use weir_model::{Algorithm, HashSource, limits};
 use weir_net::wall;
 use weir_wire::connection::Connection;
 use weir_wire::h1::{encode, status::reason_phrase};
@@ -81,6 +81,35 @@ pub(super) async fn relay(
         Some(next) => Ok(next),
         None => Ok(Box::pin(exchange.drain()).await),
     }
+}
+
+/// Forgets a response of which the client has got nothing. Its connection lives on when what is left of the response is
+/// there already: nobody waits for it.
+pub(super) async fn discard(exchange: &mut Exchange<'_>, chosen: Chosen<'_>, mut answered: Answered) {
+    if let Ok(outline) = outline(exchange, &answered.response)
+        && outline.connection_lives()
+        && answered.sending == Sending::Done
+    {
+        let response = &mut *answered.response;
+        let now_ms = exchange.worker.clock.read_ms();
+        response.input.unpin();
+        response
+            .download
+            .begin(outline.body, Framing::Plain, false, now_ms);
+        let rest = poll_fn(|task| {
+            let (stream, bytes_max) = (&mut answered.stream, limits::DRAIN_BODY_BYTES as u64);
+            Poll::Ready(
+                response
+                    .download
+                    .poll_discard(task, stream, &mut response.input, bytes_max),
+            )
+        });
+        let is_drained = matches!(rest.await, Poll::Ready(Ok(()))) && answered.response.input.is_empty();
+        if is_drained {
+            chosen.held.0.give(answered.stream, now_ms);
+        }
+    }
+    exchange.worker.responses.give(answered.response);
 }
 
 /// Sends an answer of a rule's own.
@@ -325,13 +354,14 @@ fn poll_relay(
     let upload_ms = exchange.upload_deadline_ms(*sending);
     let bounds = &exchange.worker.shared.bounds;
     let now_ms = exchange.worker.clock.refresh_ms();
+    let idle_ms = exchange.stream_idle_ms;
     let download_ms = download.deadline_ms(now_ms, bounds.write_ms, |since_ms, _, _| {
-        since_ms.saturating_add(bounds.stream_idle_ms)
+        since_ms.saturating_add(idle_ms)
     });
     if exchange.is_late(download_ms.min(upload_ms).min(exchange.deadline_ms)) {
         return Poll::Ready(Err(match download.stall() {
             Stall::Sink if now_ms >= download_ms => Broken::Client("client_write_timeout"),
-            _ if now_ms >= exchange.deadline_ms => Broken::Upstream("request_timeout"),
+            _ if now_ms >= exchange.deadline_ms => Broken::Upstream(exchange.deadline_reason()),
             Stall::Source if now_ms >= download_ms => Broken::Upstream("upstream_stalled"),
             _ => Broken::Client("body_timeout"),
         }));

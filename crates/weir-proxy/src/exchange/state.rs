@@ -49,8 +49,13 @@ pub(crate) struct Exchange<'a> {
     pub(super) record: Record,
     /// Time for the whole exchange, until [`Self::deadline_ms`] begins to count.
     pub(super) timeout_ms: Option<u64>,
-    /// When the whole exchange has taken too long. Counts from the moment the request has been received.
+    /// When the whole exchange has taken too long: the rule's time for it counts from the moment the request has been
+    /// received, that for everything that streams from the first byte.
     pub(super) deadline_ms: u64,
+    /// [`Self::deadline_ms`] is that of everything that streams.
+    pub(super) is_stream_deadline: bool,
+    /// How long nothing may move, milliseconds.
+    pub(super) stream_idle_ms: u64,
 }
 
 /// What weir found out about the request.
@@ -84,6 +89,8 @@ pub(super) struct Record {
     pub(super) endpoint: Option<Rc<EndpointPool>>,
     /// The backend of the last try; only for the access log.
     pub(super) backend: Option<Arc<str>>,
+    /// Tries after the first.
+    pub(super) retries: u32,
     /// The endpoint answered and the client has got at least the beginning.
     pub(super) is_relayed: bool,
     pub(super) bytes_received: u64,
@@ -120,12 +127,15 @@ impl<'a> Exchange<'a> {
                 reason: None,
                 endpoint: None,
                 backend: None,
+                retries: 0,
                 is_relayed: false,
                 bytes_received: 0,
                 bytes_sent: 0,
             },
             timeout_ms: None,
             deadline_ms: NEVER,
+            is_stream_deadline: false,
+            stream_idle_ms: NEVER,
         }
     }
 

@@ -19,8 +19,13 @@ pub(crate) struct Counter(AtomicU64);
 impl Counter {
     /// Adds one. For the writing thread only.
     pub(crate) fn increment(&self) {
-        self.0
-            .store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.add(1);
+    }
+
+    /// Adds several. For the writing thread only.
+    pub(crate) fn add(&self, count: u64) {
+        let sum = self.0.load(Ordering::Relaxed).wrapping_add(count);
+        self.0.store(sum, Ordering::Relaxed);
     }
 
     pub(crate) fn value(&self) -> u64 {
@@ -35,6 +40,8 @@ pub(crate) struct RuleCounters {
     pub(crate) requests: Counter,
     /// Answers by first digit of the status; 0 counts exchanges without any.
     pub(crate) classes: [Counter; 6],
+    /// Tries after the first ones.
+    pub(crate) retries: Counter,
     pub(crate) latency: Histogram,
     pub(crate) endpoints: Mutex<Vec<Arc<EndpointCounters>>>,
 }
@@ -59,6 +66,11 @@ impl RuleRecorder {
         self.counters.requests.increment();
         self.counters.classes[usize::from(status / 100).min(5)].increment();
         self.counters.latency.record(duration_us);
+    }
+
+    /// Counts tries after the first one of an exchange.
+    pub(crate) fn retried(&self, times: u32) {
+        self.counters.retries.add(u64::from(times));
     }
 
     /// Counts one exchange that this endpoint answered.
@@ -119,6 +131,7 @@ impl Recorder {
             rule: Arc::clone(rule),
             requests: Counter::default(),
             classes: Default::default(),
+            retries: Counter::default(),
             latency: Histogram::new(),
             endpoints: Mutex::default(),
         });

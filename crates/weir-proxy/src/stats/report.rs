@@ -37,6 +37,8 @@ pub struct RuleReport {
     pub requests: u64,
     /// By first digit of the status; index 0 counts exchanges that ended without an answer.
     pub classes: [u64; 6],
+    /// Tries after the first ones.
+    pub retries: u64,
     /// By endpoint that answered, ordered by address.
     pub endpoints: Vec<EndpointReport>,
     latency: Vec<u64>,
@@ -74,6 +76,7 @@ impl RuleReport {
         Self {
             requests: self.requests.saturating_sub(earlier.requests),
             classes: std::array::from_fn(|index| self.classes[index].saturating_sub(earlier.classes[index])),
+            retries: self.retries.saturating_sub(earlier.retries),
             endpoints,
             latency: self
                 .latency
@@ -94,6 +97,7 @@ impl Registry {
             let key = &counters.rule.key;
             let report = rules.entry(Arc::clone(key)).or_default();
             report.requests += counters.requests.value();
+            report.retries += counters.retries.value();
             for (sum, class) in report.classes.iter_mut().zip(&counters.classes) {
                 *sum += class.value();
             }
@@ -143,6 +147,7 @@ mod tests {
         for worker in &workers {
             worker.rule(&rule).finished(200, 100);
             worker.rule(&rule).finished(503, 300);
+            worker.rule(&rule).retried(2);
             worker.rule(&rule).served_by(&listed[0]);
             worker.rule(&other).finished(0, 1);
             worker.failures.count("no_endpoints");
@@ -150,6 +155,7 @@ mod tests {
         let stats = registry.report();
         let report = &stats.rules["rule"];
         assert_eq!((report.requests, report.classes), (4, [0, 0, 2, 0, 0, 2]));
+        assert_eq!(report.retries, 4);
         assert_eq!(
             report.endpoints,
             [EndpointReport {

@@ -73,6 +73,8 @@ pub(crate) struct Pump {
     /// The first bytes of the input that are to be written behind the output.
     direct: usize,
     is_replayable: bool,
+    /// Output of up to this many bytes is kept after it was written.
+    kept_max: usize,
     /// Copies of the data go there.
     tees: Vec<Tee>,
     /// Bytes read from the source.
@@ -110,6 +112,7 @@ impl Pump {
             keeps_trailers: false,
             direct: 0,
             is_replayable: true,
+            kept_max: 0,
             tees: Vec::new(),
             received: 0,
             moved: 0,
@@ -139,6 +142,7 @@ impl Pump {
         self.keeps_trailers = keeps_trailers;
         self.direct = 0;
         self.is_replayable = true;
+        self.kept_max = 0;
         self.tees.clear();
         self.received = 0;
         self.moved = 0;
@@ -172,6 +176,11 @@ impl Pump {
         self.reader = Reader::Done;
         self.direct = 0;
         self.tees.clear();
+    }
+
+    /// Keeps what is written in the output, up to `bytes_max` in all, so that it can be sent again.
+    pub(crate) fn keep(&mut self, bytes_max: usize) {
+        self.kept_max = bytes_max;
     }
 
     /// Sends a copy of the data to `tee` from now on.
@@ -336,7 +345,8 @@ impl Pump {
 
     /// Sends the first `length` unread bytes on their way.
     fn emit(&mut self, length: usize, input: &mut Input, output: &mut Output) {
-        if output.is_empty() && output.sent() > 0 {
+        let is_kept = self.is_replayable && output.bytes.len() + length <= self.kept_max;
+        if output.is_empty() && output.sent() > 0 && !is_kept {
             output.clear();
             self.is_replayable = false;
         }
@@ -349,7 +359,7 @@ impl Pump {
                 .bytes
                 .extend_from_slice(SizeLine::new(length as u64).as_bytes());
         }
-        if length > COPY_BYTES {
+        if length > COPY_BYTES && !is_kept {
             self.direct = length;
         } else {
             output.bytes.extend_from_slice(&input.unread()[..length]);

@@ -142,13 +142,9 @@ fn an_endpoint_that_stalls_a_response_is_given_up() {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
     });
-    let rig = rig(
-        &backend,
-        Limits {
-            stream_idle_timeout: SHORT,
-            ..Limits::default()
-        },
-    );
+    let mut plan = Plan::to(&[backend.address]);
+    plan.rules[0].timeouts.stream_idle = Some(SHORT);
+    let rig = Rig::new(&plan);
     let mut client = rig.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(client.response_to("GET").is_err());

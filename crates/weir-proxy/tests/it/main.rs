@@ -11,4 +11,5 @@ mod framing;
 mod lifecycle;
 mod limits;
 mod reload;
+mod retries;
 mod timeouts;

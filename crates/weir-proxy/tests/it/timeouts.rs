@@ -58,6 +58,21 @@ fn an_endpoint_that_does_not_answer_is_a_504() {
             },
             "request_timeout",
         ),
+        (
+            Timeouts {
+                request: None,
+                stream_idle: Some(SHORT),
+                ..Timeouts::default()
+            },
+            "stream_idle_timeout",
+        ),
+        (
+            Timeouts {
+                stream: Some(SHORT),
+                ..Timeouts::default()
+            },
+            "stream_timeout",
+        ),
     ] {
         let rig = Rig::new(&plan(&backend, timeouts));
         let (response, _) = takes(SHORT, || rig.get("/"));
@@ -112,11 +127,18 @@ fn a_response_that_takes_too_long_is_cut() {
             std::thread::sleep(Duration::from_millis(10));
         }
     });
-    let rig = Rig::new(&plan(&backend, short_requests()));
-    let mut client = rig.client();
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    let (outcome, _) = takes(SHORT, || client.response_to("GET"));
-    assert!(outcome.is_err(), "{outcome:?}");
+    let stream = Timeouts {
+        request: None,
+        stream: Some(SHORT),
+        ..Timeouts::default()
+    };
+    for timeouts in [short_requests(), stream] {
+        let rig = Rig::new(&plan(&backend, timeouts));
+        let mut client = rig.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (outcome, _) = takes(SHORT, || client.response_to("GET"));
+        assert!(outcome.is_err(), "{outcome:?}");
+    }
 }
 
 #[test]

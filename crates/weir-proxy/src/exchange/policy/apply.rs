@@ -1,5 +1,6 @@
 //! Which filters apply, and when.
 
+use weir_model::limits;
 use weir_wire::Known;
 
 use super::super::route::{Found, Way};
@@ -50,7 +51,10 @@ pub(in crate::exchange) fn prepare(
     found: &Found<'_>,
     way: &Way<'_>,
 ) -> Result<(), Failure> {
-    exchange.timeout_ms = found.rule.timeouts.request_ms;
+    exchange.take_timeouts(&found.rule.timeouts);
+    if way.forward.retry.is_some() {
+        exchange.scratch.upload.keep(limits::REPLAY_BYTES);
+    }
     let keeps_id = exchange.request.is_peer_trusted && exchange.scratch.head.fields.has(Known::XRequestId);
     if !keeps_id {
         let mut rng = exchange.worker.rng.borrow_mut();

@@ -55,6 +55,14 @@ impl Plan {
         self
     }
 
+    /// Changes how the last rule forwards.
+    pub(crate) fn forward(mut self, change: impl FnOnce(&mut Forward)) -> Self {
+        if let Action::Forward(forward) = &mut self.rules.last_mut().unwrap().action {
+            change(forward);
+        }
+        self
+    }
+
     pub(crate) fn config(&self) -> Config {
         let origin = Origin::default();
         let listener = Listener {
