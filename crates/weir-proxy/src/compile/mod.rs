@@ -22,3 +22,4 @@ pub(crate) use snapshot::{
     Action, CompiledBalancer, CompiledDestination, CompiledForward, CompiledRule, Goal, RuleTimeouts,
     SectionFacts, Snapshot,
 };
+pub(crate) use upstream::LiveUpstream;

@@ -18,6 +18,7 @@ mod retry;
 mod route;
 mod settle;
 mod state;
+mod timing;
 mod view;
 
 pub(crate) use failure::Failure;

@@ -1,11 +1,12 @@
 //! Stop 7: which endpoint, and a lease on its load.
 
+use std::sync::atomic::AtomicU64;
+
 use weir_balance::{Counted, Counters, Lease, NoPick, OverrideHosts, Permit, Pick, Picked};
-use weir_model::Breakers;
 
 use super::route::Way;
 use super::{Exchange, Failure};
-use crate::compile::{CompiledBalancer, Goal, Snapshot};
+use crate::compile::{CompiledBalancer, Goal, LiveUpstream, Snapshot};
 use crate::upstream::Held;
 
 /// What an exchange has tried already, and its place under the limit of the backend.
@@ -76,7 +77,7 @@ impl<'v> Tries<'v> {
 #[derive(Debug)]
 pub(super) struct Chosen<'v> {
     pub(super) balancer: &'v CompiledBalancer,
-    pub(super) breakers: &'v Breakers,
+    pub(super) upstream: &'v LiveUpstream,
     pub(super) picked: Picked,
     pub(super) lease: Lease<Held>,
     pub(super) held: Held,
@@ -88,7 +89,7 @@ pub(super) struct Chosen<'v> {
 impl Chosen<'_> {
     /// Takes the request's place at the endpoint, where there is a limit.
     pub(super) fn enter(&mut self) -> Result<(), Failure> {
-        let limit = self.breakers.endpoint_requests;
+        let limit = self.upstream.spec.breakers.endpoint_requests;
         if limit < u32::MAX
             && let Some(endpoint) = self.balancer.endpoints.get(self.picked.index as usize)
         {
@@ -121,13 +122,45 @@ pub(super) fn pick<'v>(
         debug_assert!(false, "a snapshot has every balancer that its rules name");
         return Err(Failure::answered(500, "balancer_unknown"));
     };
+    let picked = pick_index(exchange, balancer, cursor, way, tries)?;
+    tries.last = picked.index;
+    let Some(endpoint) = balancer.endpoints.get(picked.index as usize) else {
+        debug_assert!(false, "endpoints are in the order of members");
+        return Err(Failure::answered(500, "endpoint_unknown"));
+    };
+    let worker = exchange.worker;
+    let held = Held(worker.pools.of(endpoint));
+    exchange.record.endpoint = Some(std::rc::Rc::clone(&held.0));
+    let watched_since_us = balancer.balancer.learns().then(|| worker.clock.refresh_us());
+    let lease = match watched_since_us {
+        None => Lease::new(held.clone()),
+        Some(_) => Lease::watched(held.clone(), worker.clock.read_ms()),
+    };
+    Ok(Chosen {
+        balancer,
+        upstream,
+        picked,
+        lease,
+        held,
+        place: None,
+        watched_since_us,
+    })
+}
+
+fn pick_index(
+    exchange: &Exchange<'_>,
+    balancer: &CompiledBalancer,
+    cursor: &AtomicU64,
+    way: &Way<'_>,
+    tries: &mut Tries<'_>,
+) -> Result<Picked, Failure> {
     let worker = exchange.worker;
     let hosts = way
         .forward
         .spec
         .endpoint_override
         .as_ref()
-        .and_then(|spec| OverrideHosts::find(spec, &*exchange));
+        .and_then(|spec| OverrideHosts::find(spec, exchange));
     let pick_without = |tried: &[u32]| {
         balancer.balancer.pick(&mut Pick {
             key: way.key.as_ref().map(|key| key.hash),
@@ -148,29 +181,8 @@ pub(super) fn pick<'v>(
         }
     }
     // When no other endpoint is left, what the tried one did is what the client is told.
-    let picked = picked.map_err(|no_pick| {
+    picked.map_err(|no_pick| {
         let failure = tries.past.as_mut().and_then(|past| past.failure.take());
         failure.unwrap_or_else(|| no_pick.into())
-    })?;
-    tries.last = picked.index;
-    let Some(endpoint) = balancer.endpoints.get(picked.index as usize) else {
-        debug_assert!(false, "endpoints are in the order of members");
-        return Err(Failure::answered(500, "endpoint_unknown"));
-    };
-    let held = Held(worker.pools.of(endpoint));
-    exchange.record.endpoint = Some(std::rc::Rc::clone(&held.0));
-    let watched_since_us = balancer.balancer.learns().then(|| worker.clock.refresh_us());
-    let lease = match watched_since_us {
-        None => Lease::new(held.clone()),
-        Some(_) => Lease::watched(held.clone(), worker.clock.read_ms()),
-    };
-    Ok(Chosen {
-        balancer,
-        breakers: &upstream.spec.breakers,
-        picked,
-        lease,
-        held,
-        place: None,
-        watched_since_us,
     })
 }
