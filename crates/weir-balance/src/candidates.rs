@@ -167,6 +167,13 @@ mod tests {
             assert_eq!(seen, expected, "panic below {panic} %");
             judge(&balancer, &seats, &[1], Judgement::Good);
             assert_eq!(world.counts(&balancer, 100), [50, 50, 0, 0], "no panic any more");
+            // What a person took out is no part of the total.
+            let expected = Availability {
+                usable: 2,
+                total: 3,
+                pending: 0,
+            };
+            assert_eq!(balancer.availability(0), expected);
         }
     }
 
@@ -220,6 +227,19 @@ mod tests {
         assert_eq!(world.counts(&balancer, 10), [0, 10, 0]);
         judge(&balancer, &seats, &[1, 2], Judgement::Bad);
         assert_eq!(world.counts(&balancer, 30), [10; 3], "all known, all dead: panic");
+        let (balancer, seats) = self::balancer(&[0; 2], rules(0, 0));
+        judge(&balancer, &seats, &[0, 1], Judgement::Pending);
+        assert_eq!(world.try_pick(&balancer, None), Err(NoPick::Pending));
+        judge(&balancer, &seats, &[0, 1], Judgement::Bad);
+        assert_eq!(world.try_pick(&balancer, None), Err(NoPick::Unavailable));
+    }
+
+    #[test]
+    fn nothing_is_counted_again_while_nothing_changes() {
+        let candidates = Candidates::new(rules(50, 0), 0);
+        assert!(candidates.is_due(0));
+        candidates.refresh(std::iter::empty(), 0);
+        assert!(!candidates.is_due(u64::MAX));
     }
 
     #[test]
@@ -297,6 +317,11 @@ mod tests {
         assert_eq!(world.counts(&balancer, 10), [10, 0]);
         judge(&balancer, &seats, &[1], Judgement::Good);
         assert_eq!(world.counts(&balancer, 10), [10, 0], "it serves already");
+        // It has been trusted, so its next recovery waits again, though the other tier's is just as young.
+        judge(&balancer, &seats, &[0], Judgement::Bad);
+        assert_eq!(world.counts(&balancer, 10), [0, 10]);
+        judge(&balancer, &seats, &[0], Judgement::Good);
+        assert_eq!(world.counts(&balancer, 10), [0, 10]);
     }
 
     #[test]
