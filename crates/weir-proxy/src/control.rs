@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use weir_model::{Config, Endpoint, ListenerKey};
 
 use crate::Event;
 use crate::command::Command;
 use crate::compile::{Compiler, Snapshot, UnknownBackend};
+use crate::prober::Prober;
 use crate::shared::Shared;
 
 /// What one publication did.
@@ -27,15 +28,17 @@ pub struct PublishReport {
 pub(crate) struct Control {
     shared: Arc<Shared>,
     compiler: Compiler,
+    prober: Prober,
     listeners: BTreeMap<ListenerKey, Result<SocketAddr, Arc<str>>>,
 }
 
 impl Control {
     /// Control over workers that serve nothing yet.
-    pub(crate) fn new(shared: Arc<Shared>, compiler: Compiler) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, compiler: Compiler, prober: Prober) -> Self {
         Self {
             shared,
             compiler,
+            prober,
             listeners: BTreeMap::new(),
         }
     }
@@ -77,8 +80,15 @@ impl Control {
         &mut self.compiler
     }
 
+    /// The thread that probes.
+    pub(crate) fn prober(&self) -> &Prober {
+        &self.prober
+    }
+
     /// Hands a snapshot to the workers.
     pub(crate) fn install(&mut self, snapshot: Arc<Snapshot>) {
+        // First, so that requests wait no longer than they must for endpoints that are not known yet.
+        self.prober.change(self.compiler.check_changes());
         self.shared.publish(snapshot);
         self.shared.tell_workers(|| Command::Refresh);
     }
@@ -136,8 +146,4 @@ impl Control {
         }
         address.map_err(|error| said(&error))
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

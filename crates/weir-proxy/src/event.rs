@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use weir_model::ListenerKey;
+use weir_balance::Change;
+use weir_model::{EndpointAddress, ListenerKey};
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -35,6 +36,15 @@ pub enum Event {
         /// What the resolver said.
         error: Arc<str>,
     },
+    /// An endpoint's health has changed: traffic leaves it or returns to it (row HC09).
+    EndpointChanged {
+        /// Whose.
+        endpoint: EndpointAddress,
+        /// Who has found that out.
+        judge: Judge,
+        /// What has become of it, and why.
+        change: Change,
+    },
     /// Connections are refused or left waiting because a bound is reached.
     ConnectionsShed {
         /// Which bound, in a stable word: `connections`, `source` or `files`.
@@ -50,4 +60,15 @@ pub enum Event {
         /// Which worker, from 0.
         worker: usize,
     },
+    /// The thread that probes died of a defect in weir or for want of files: endpoints stay as they were.
+    ProberFailed,
+}
+
+/// Who judges an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judge {
+    /// Its probes; what they do, such as `GET /healthz`.
+    Probe(Arc<str>),
+    /// The answers to requests of the backend with this key.
+    Backend(Arc<str>),
 }

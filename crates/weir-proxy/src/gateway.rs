@@ -13,7 +13,10 @@ use weir_net::Epoch;
 use crate::access_log::AccessLogger;
 use crate::command::{Command, inbox};
 use crate::compile::{Compiler, UnknownBackend};
-use crate::control::{Control, PublishReport, lock};
+use crate::control::{Control, PublishReport};
+use crate::health::HealthReport;
+use crate::lock::lock;
+use crate::prober::Prober;
 use crate::resolver::{self, Resolver};
 use crate::shared::Shared;
 use crate::stats::Stats;
@@ -74,9 +77,11 @@ impl Gateway {
         let (logger, log_thread) = log.unzip();
         let (inboxes, outlets): (Vec<_>, Vec<_>) = (0..workers).map(|_| inbox()).unzip();
         let shared = Arc::new(Shared::new(options, inboxes, logger, connections_max, epoch));
+        let prober = Prober::start(Arc::clone(&shared), Rng::from_seed(!seed))?;
         let control = Arc::new(Mutex::new(Control::new(
             Arc::clone(&shared),
             Compiler::new(epoch, Rng::from_seed(seed)),
+            prober,
         )));
         let resolver = resolver::start(Arc::clone(&shared), Arc::clone(&control))?;
         let mut threads = Vec::with_capacity(workers);
@@ -119,6 +124,11 @@ impl Gateway {
         }
     }
 
+    /// What is known of the endpoints that are checked.
+    pub fn health(&self) -> HealthReport {
+        lock(&self.control).compiler().health()
+    }
+
     /// Opens the access log's file anew, after somebody has moved it.
     pub fn reopen_access_log(&self) {
         if let Some(logger) = &self.shared.logger {
@@ -144,6 +154,9 @@ impl Gateway {
     /// Stops now. Connections under way are cut. Blocks until the workers have ended; does nothing the second time.
     pub fn stop(&self) {
         self.resolver.stop();
+        if !lock(&self.control).prober().stop() {
+            self.shared.tell(Event::ProberFailed);
+        }
         self.tell_all(|| Command::Stop);
         for (index, worker) in lock(&self.workers).drain(..).enumerate() {
             if !matches!(worker.join(), Ok(Ok(()))) {

@@ -16,7 +16,8 @@ use weir_model::{Port, limits};
 
 use crate::Event;
 use crate::compile::names_of;
-use crate::control::{Control, lock};
+use crate::control::Control;
+use crate::lock::lock;
 use crate::shared::Shared;
 
 /// Listeners that could not be opened are tried again this often; names that never resolved, too.

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_balance::{Balancer, Member};
-use weir_model::{BalanceSpec, Endpoint};
+use weir_balance::{Balancer, CandidateSpec, Member};
+use weir_model::{BalanceSpec, Endpoint, Failover, UpstreamSpec};
 
+use super::checked::{CheckedUpstreams, Endpoints};
+use super::checks::{CheckedUpstream, Passive};
 use super::live::{Live, LiveEndpoint};
 use super::snapshot::{BalancerSlot, CompiledBalancer};
+use crate::health::EjectionReport;
 
 /// All backends by key, and the slots that their balancers have in snapshots. A slot keeps its backend and its
 /// specification for as long as something claims it.
@@ -16,6 +19,16 @@ pub(crate) struct Backends {
     by_key: HashMap<Arc<str>, CompiledBackend>,
     free_slots: Vec<BalancerSlot>,
     slots: u32,
+    /// Some passive check has changed since [`Self::passive_changes`] was asked.
+    is_passive_changed: bool,
+}
+
+/// How a rule uses a backend. Rules with equal ones share a balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) balance: Arc<BalanceSpec>,
+    pub(crate) upstream: Arc<UpstreamSpec>,
+    pub(crate) failover: Failover,
 }
 
 /// A backend's endpoints, joined to what is alive.
@@ -26,12 +39,13 @@ struct CompiledBackend {
     /// Counts the changes of `endpoints`.
     revision: u64,
     claims: Vec<Claim>,
+    upstreams: CheckedUpstreams,
 }
 
-/// A specification under which some rule uses a backend.
+/// A way in which some rule uses a backend.
 #[derive(Debug)]
 struct Claim {
-    spec: Arc<BalanceSpec>,
+    usage: Usage,
     slot: BalancerSlot,
     is_used: bool,
     built: Option<(u64, Arc<CompiledBalancer>)>,
@@ -62,6 +76,7 @@ impl Backends {
             live: live.list(endpoints, now_ms),
             revision: 0,
             claims: Vec::new(),
+            upstreams: CheckedUpstreams::default(),
         };
         self.by_key.insert(key.into(), backend);
         true
@@ -69,10 +84,12 @@ impl Backends {
 
     /// Drops the backends that are not wanted, with their slots.
     pub(crate) fn retain(&mut self, is_wanted: impl Fn(&str) -> bool, live: &mut Live) {
-        let free_slots = &mut self.free_slots;
+        let (free_slots, is_passive_changed) = (&mut self.free_slots, &mut self.is_passive_changed);
         self.by_key.retain(|key, backend| {
             let kept = is_wanted(key);
             if !kept {
+                *is_passive_changed |= backend.upstreams.all().any(|one| one.passive.is_some());
+                backend.upstreams.give_back(live);
                 live.unlist(&backend.live);
                 free_slots.extend(backend.claims.iter().map(|claim| claim.slot));
             }
@@ -80,13 +97,13 @@ impl Backends {
         });
     }
 
-    /// The slot of a backend under a specification.
-    pub(crate) fn claim(&mut self, key: &str, spec: &Arc<BalanceSpec>) -> BalancerSlot {
+    /// The slot of a backend used in a way.
+    pub(crate) fn claim(&mut self, key: &str, usage: &Usage) -> BalancerSlot {
         let Some(backend) = self.by_key.get_mut(key) else {
             debug_assert!(false, "every backend of the configuration was taken");
             return BalancerSlot(u32::MAX);
         };
-        if let Some(claim) = backend.claims.iter_mut().find(|claim| claim.spec == *spec) {
+        if let Some(claim) = backend.claims.iter_mut().find(|claim| claim.usage == *usage) {
             claim.is_used = true;
             return claim.slot;
         }
@@ -95,7 +112,7 @@ impl Backends {
             BalancerSlot(self.slots - 1)
         });
         backend.claims.push(Claim {
-            spec: Arc::clone(spec),
+            usage: usage.clone(),
             slot,
             is_used: true,
             built: None,
@@ -118,17 +135,30 @@ impl Backends {
     }
 
     /// The balancers by slot; only those that changed are built.
-    pub(crate) fn balancers(&mut self) -> Box<[Option<Arc<CompiledBalancer>>]> {
+    pub(crate) fn balancers(&mut self, live: &mut Live, now_ms: u64) -> Box<[Option<Arc<CompiledBalancer>>]> {
         let mut balancers = vec![None; self.slots as usize];
         for (key, backend) in &mut self.by_key {
+            let of = Endpoints {
+                backend: key,
+                endpoints: &backend.endpoints,
+                live: &backend.live,
+                revision: backend.revision,
+            };
+            let specs = backend.claims.iter().map(|claim| &claim.usage.upstream);
+            self.is_passive_changed |= backend.upstreams.refresh(of, specs, live, now_ms);
             for claim in &mut backend.claims {
                 let built = match &claim.built {
                     Some((revision, built)) if *revision == backend.revision => Arc::clone(built),
-                    _ => Arc::new(CompiledBalancer {
-                        backend: Arc::clone(key),
-                        balancer: Balancer::new(&claim.spec, members(&backend.endpoints, &backend.live)),
-                        endpoints: Arc::clone(&backend.live),
-                    }),
+                    before => match backend.upstreams.of(&claim.usage.upstream) {
+                        Some(upstream) => {
+                            let before = before.as_ref().map(|(_, before)| &before.balancer);
+                            Arc::new(balancer(of, &claim.usage, upstream, before))
+                        }
+                        None => {
+                            debug_assert!(false, "every claim has its upstream");
+                            continue;
+                        }
+                    },
                 };
                 claim.built = Some((backend.revision, Arc::clone(&built)));
                 if let Some(place) = balancers.get_mut(claim.slot.0 as usize) {
@@ -138,12 +168,51 @@ impl Backends {
         }
         balancers.into_boxed_slice()
     }
+
+    /// All upstreams with passive checks, if any has changed since the last time.
+    pub(crate) fn passive_changes(&mut self) -> Option<Vec<Arc<CheckedUpstream>>> {
+        let upstreams = self.by_key.values().flat_map(|backend| backend.upstreams.all());
+        std::mem::take(&mut self.is_passive_changed)
+            .then(|| upstreams.filter(|one| one.passive.is_some()).cloned().collect())
+    }
+
+    /// The endpoints under passive checks, ordered by backend and endpoint.
+    pub(crate) fn report_ejections(&self) -> Vec<EjectionReport> {
+        let upstreams = self.by_key.values().flat_map(|backend| backend.upstreams.all());
+        let passives = upstreams.filter_map(|upstream| upstream.passive.as_deref());
+        let mut reports: Vec<EjectionReport> = passives.flat_map(Passive::report).collect();
+        reports.sort_by(|one, other| {
+            (&one.backend, &one.endpoint, other.is_ejected).cmp(&(
+                &other.backend,
+                &other.endpoint,
+                one.is_ejected,
+            ))
+        });
+        reports.dedup_by(|next, one| (&one.backend, &one.endpoint) == (&next.backend, &next.endpoint));
+        reports
+    }
 }
 
-fn members(endpoints: &[Endpoint], live: &[Arc<LiveEndpoint>]) -> Vec<Member> {
-    endpoints
-        .iter()
-        .zip(live)
-        .map(|(endpoint, live)| Member::new(endpoint.clone(), Arc::clone(&live.state)))
-        .collect()
+fn balancer(
+    of: Endpoints<'_>,
+    usage: &Usage,
+    upstream: &Arc<CheckedUpstream>,
+    before: Option<&Balancer>,
+) -> CompiledBalancer {
+    let members = (0u32..).zip(of.endpoints.iter().zip(&**of.live));
+    let members = members.map(|(index, (endpoint, live))| {
+        let member = Member::new(endpoint.clone(), Arc::clone(&live.state));
+        upstream.seats(index).fold(member, Member::heeding)
+    });
+    let candidates = CandidateSpec::new(&usage.upstream, usage.failover);
+    let balancer = Balancer::with_candidates(&usage.balance, candidates, members.collect());
+    if let Some(before) = before {
+        balancer.inherit(before);
+    }
+    CompiledBalancer {
+        backend: Arc::clone(of.backend),
+        balancer,
+        endpoints: Arc::clone(of.live),
+        upstream: Arc::clone(upstream),
+    }
 }

@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use weir_balance::Rng;
 use weir_model::{
-    Algorithm, Backend, BalanceSpec, Config, Endpoint, EndpointSource, Listener, Port, RouteId,
+    Algorithm, Backend, BalanceSpec, Config, Endpoint, EndpointSource, Failover, Listener, Port, RouteId,
 };
 use weir_net::Epoch;
 use weir_route::Router;
 
-use super::backends::Backends;
+use super::backends::{Backends, Usage};
+use super::checks::CheckChanges;
 use super::live::Live;
 use super::names::{NameTable, literal};
 use super::rules;
 use super::snapshot::{BalancerSlot, CompiledListener, CompiledRoute, SectionFacts, Snapshot};
+use crate::health::HealthReport;
 
 /// Makes snapshots and keeps what outlives them. One per gateway, used by one thread at a time.
 #[derive(Debug)]
@@ -29,7 +31,8 @@ pub(crate) struct Compiler {
     snapshot: Arc<Snapshot>,
     /// Kept for one publication longer, so that its memory is given back here and not by a busy worker.
     _retired: Arc<Snapshot>,
-    mirror_spec: Arc<BalanceSpec>,
+    /// Copies are nobody's requests: nothing is judged by them and nothing kept for them.
+    mirror_usage: Usage,
 }
 
 /// The running configuration has no backend of that key. The caller is late or mistaken; nothing has changed.
@@ -61,7 +64,11 @@ impl Compiler {
             backends: Backends::default(),
             snapshot: Arc::default(),
             _retired: Arc::default(),
-            mirror_spec: Arc::new(mirror_spec),
+            mirror_usage: Usage {
+                balance: Arc::new(mirror_spec),
+                upstream: Arc::default(),
+                failover: Failover::default(),
+            },
         }
     }
 
@@ -85,8 +92,8 @@ impl Compiler {
             .routes
             .iter()
             .map(|route| {
-                rules::claims(route, &self.mirror_spec)
-                    .map(|(id, spec)| self.backends.claim(&config.backend(id).key, spec))
+                rules::claims(route, &self.mirror_usage)
+                    .map(|(id, usage)| self.backends.claim(&config.backend(id).key, &usage))
                     .collect()
             })
             .collect();
@@ -169,6 +176,22 @@ impl Compiler {
             Arc::clone(&self.snapshot.routes),
         );
         is_changed.then(|| self.install(listeners, routes))
+    }
+
+    /// What the last snapshot changes for the prober, once.
+    pub(crate) fn check_changes(&mut self) -> CheckChanges {
+        CheckChanges {
+            passive: self.backends.passive_changes(),
+            ..self.live.checks.take_changes()
+        }
+    }
+
+    /// What is known of the endpoints that are checked.
+    pub(crate) fn health(&self) -> HealthReport {
+        HealthReport {
+            probes: self.live.checks.report(),
+            ejections: self.backends.report_ejections(),
+        }
     }
 
     /// Brings the backends in line with `config`.
@@ -274,8 +297,9 @@ impl Compiler {
             generation: self.snapshot.generation + 1,
             listeners,
             routes,
-            balancers: self.backends.balancers(),
+            balancers: self.backends.balancers(&mut self.live, self.epoch.elapsed_ms()),
         });
+        self.live.publication += 1;
         self._retired = std::mem::replace(&mut self.snapshot, Arc::clone(&snapshot));
         snapshot
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use weir_balance::{Counters, EndpointState, Rng, Scope, cursor_start};
 use weir_model::{Endpoint, EndpointAddress};
 
+use super::checks::Checks;
 use super::upstream::Upstreams;
 
 /// An endpoint as long as any backend lists it: its number, its load, whether it is still listed. Two backends that
@@ -21,6 +22,9 @@ pub(crate) struct LiveEndpoint {
     pub(crate) state: Arc<EndpointState>,
     /// What goes on there, as far as breakers count it: for all backends and rules together.
     pub(crate) counters: Arc<Counters>,
+    /// Number of the publication that it came with.
+    pub(crate) publication: u64,
+    ejections: AtomicU64,
     is_listed: AtomicBool,
 }
 
@@ -28,6 +32,16 @@ impl LiveEndpoint {
     /// Whether some backend lists it. Workers close unused connections to one that none lists.
     pub(crate) fn is_listed(&self) -> bool {
         self.is_listed.load(Ordering::Relaxed)
+    }
+
+    /// Counts that some backend's passive check has ejected it.
+    pub(crate) fn count_ejection(&self) {
+        self.ejections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that has happened.
+    pub(crate) fn ejections(&self) -> u64 {
+        self.ejections.load(Ordering::Relaxed)
     }
 }
 
@@ -55,6 +69,9 @@ pub(crate) struct Live {
     pub(crate) upstreams: Upstreams,
     rng: Rng,
     ids: u32,
+    /// Number of the publication that is being made.
+    pub(crate) publication: u64,
+    pub(crate) checks: Checks,
     endpoints: HashMap<EndpointAddress, (Arc<LiveEndpoint>, u32)>,
     rules: HashMap<Arc<str>, Arc<LiveRule>>,
     /// Turns of the balancers, by rule and destination.
@@ -62,11 +79,13 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(rng: Rng) -> Self {
+    pub(crate) fn new(mut rng: Rng) -> Self {
         Self {
             upstreams: Upstreams::default(),
+            checks: Checks::new(Rng::from_seed(rng.next_u64())),
             rng,
             ids: 0,
+            publication: 1,
             endpoints: HashMap::new(),
             rules: HashMap::new(),
             cursors: HashMap::new(),
@@ -89,6 +108,8 @@ impl Live {
                     text: endpoint.address.to_string().into_boxed_str(),
                     state: Arc::new(EndpointState::new(now_ms)),
                     counters: Arc::new(Counters::new(Scope::Endpoint)),
+                    publication: self.publication,
+                    ejections: AtomicU64::new(0),
                     is_listed: AtomicBool::new(true),
                 });
                 self.endpoints

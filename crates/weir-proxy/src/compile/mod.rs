@@ -4,6 +4,8 @@
 //! unchanged shared. It runs on the publisher's thread and knows neither sockets nor workers.
 
 mod backends;
+mod checked;
+mod checks;
 mod compiler;
 mod filters;
 mod live;
@@ -12,6 +14,7 @@ mod rules;
 mod snapshot;
 mod upstream;
 
+pub(crate) use checks::{CheckChanges, CheckedUpstream, Passive, ProbeMode, Probed};
 pub use compiler::UnknownBackend;
 pub(crate) use compiler::{Compiler, names_of};
 pub(crate) use filters::MirrorTarget;

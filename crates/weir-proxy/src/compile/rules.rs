@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use weir_balance::Split;
-use weir_model::{
-    BackendId, BalanceSpec, Config, Destination, Filter, PathMatch, Route, Rule, Target, UpstreamSpec,
-};
+use weir_model::{BackendId, Config, Destination, Filter, PathMatch, Route, Rule, Target, UpstreamSpec};
 
+use super::backends::Usage;
 use super::filters::Policy;
 use super::live::Live;
 use super::snapshot::{
@@ -16,8 +15,8 @@ use super::snapshot::{
 /// The balancers that a route needs, in the order in which [`compile`] asks for them.
 pub(super) fn claims<'a>(
     route: &'a Route,
-    mirror_spec: &'a Arc<BalanceSpec>,
-) -> impl Iterator<Item = (BackendId, &'a Arc<BalanceSpec>)> {
+    mirror_usage: &'a Usage,
+) -> impl Iterator<Item = (BackendId, Usage)> {
     route.rules.iter().flat_map(move |rule| {
         let forward = match &rule.action {
             weir_model::Action::Forward(forward) => Some(forward),
@@ -26,13 +25,20 @@ pub(super) fn claims<'a>(
         let destinations = forward.into_iter().flat_map(move |forward| {
             forward.destinations.iter().flat_map(move |destination| {
                 let own = match &destination.target {
-                    Target::Backend(backend) => Some((*backend, &forward.balance)),
+                    Target::Backend(backend) => Some((
+                        *backend,
+                        Usage {
+                            balance: Arc::clone(&forward.balance),
+                            upstream: Arc::clone(&forward.upstream),
+                            failover: forward.failover,
+                        },
+                    )),
                     Target::Answer(_) => None,
                 };
-                own.into_iter().chain(mirrors(&destination.filters, mirror_spec))
+                own.into_iter().chain(mirrors(&destination.filters, mirror_usage))
             })
         });
-        mirrors(&rule.filters, mirror_spec).chain(destinations)
+        mirrors(&rule.filters, mirror_usage).chain(destinations)
     })
 }
 
@@ -149,12 +155,9 @@ impl RuleCompiler<'_> {
     }
 }
 
-fn mirrors<'a>(
-    filters: &'a [Filter],
-    spec: &'a Arc<BalanceSpec>,
-) -> impl Iterator<Item = (BackendId, &'a Arc<BalanceSpec>)> {
+fn mirrors<'a>(filters: &'a [Filter], usage: &'a Usage) -> impl Iterator<Item = (BackendId, Usage)> {
     filters.iter().filter_map(move |filter| match filter {
-        Filter::Mirror(mirror) => Some((mirror.backend, spec)),
+        Filter::Mirror(mirror) => Some((mirror.backend, usage.clone())),
         Filter::RequestHeaders(_)
         | Filter::ResponseHeaders(_)
         | Filter::Rewrite(_)

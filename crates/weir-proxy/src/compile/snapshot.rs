@@ -7,6 +7,7 @@ use weir_balance::{Balancer, Split};
 use weir_model::{BalanceSpec, ClientIp, FixedAnswer, ListenerKey, Redirect, Retry, RouteId, Timeouts};
 use weir_route::Router;
 
+use super::checks::CheckedUpstream;
 use super::filters::Policy;
 use super::live::{LiveEndpoint, LiveRule};
 use super::upstream::LiveUpstream;
@@ -153,4 +154,6 @@ pub(crate) struct CompiledBalancer {
     pub(crate) balancer: Balancer,
     /// In the order of the balancer's members.
     pub(crate) endpoints: Arc<[Arc<LiveEndpoint>]>,
+    /// Shared with every balancer over the same backend that treats its endpoints alike.
+    pub(crate) upstream: Arc<CheckedUpstream>,
 }

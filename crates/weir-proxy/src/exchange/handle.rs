@@ -6,7 +6,8 @@ use super::pick::Tries;
 use super::respond::Reply;
 use super::route::Found;
 use super::{
-    Client, Exchange, Failure, Next, account, feedback, forward, pick, policy, request, respond, retry, route,
+    Client, Exchange, Failure, Next, account, feedback, forward, passive, pending, pick, policy, request,
+    respond, retry, route,
 };
 use crate::compile::Snapshot;
 use crate::transit::RequestScratch;
@@ -51,9 +52,15 @@ async fn serve<'v>(
     let (chosen, answered) = loop {
         // In a scope of its own, so that what waits for the next try does not hold the last one.
         let waiting = {
-            let mut chosen = pick::pick(exchange, snapshot, &way, &mut tries)?;
+            let mut chosen = match pick::pick(exchange, snapshot, &way, &mut tries) {
+                Err(failure) if pending::is_reason(&failure) => {
+                    Box::pin(pending::pick(exchange, snapshot, &way, &mut tries)).await?
+                }
+                picked => picked?,
+            };
             let tried = forward::forward(exchange, found, &way, &mut chosen).await;
             feedback::tell(exchange, &mut chosen, &tried);
+            passive::tell(exchange, &chosen, &tried);
             match retry::next(exchange, &way, &mut tries, &chosen, &tried) {
                 None => break (chosen, tried?),
                 Some(follow) => Box::pin(retry::prepare(exchange, &mut tries, chosen, tried, follow)),

@@ -10,6 +10,8 @@ mod forward;
 mod handle;
 mod identity;
 mod outbound;
+mod passive;
+mod pending;
 mod pick;
 mod policy;
 mod request;

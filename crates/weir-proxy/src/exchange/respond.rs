@@ -16,7 +16,7 @@ use super::forward::{Answered, Sending};
 use super::pick::Chosen;
 use super::policy::EarlyAnswer;
 use super::route::Way;
-use super::{Exchange, Failure, Next, policy};
+use super::{Exchange, Failure, Next, passive, policy};
 use crate::transit::{Framing, Output, PumpFailure, ResponseScratch, Stall};
 
 /// Which choices led to a response.
@@ -64,6 +64,9 @@ pub(super) async fn relay(
     let (outline, relayed, is_drained) = outcome?;
     if let Err(Broken::Client(reason) | Broken::Upstream(reason)) = relayed {
         exchange.record.reason = Some(Reason::Own(reason));
+        if matches!(relayed, Err(Broken::Upstream(_))) {
+            passive::tell_broken(exchange, &reply.chosen);
+        }
         if outline.is_until_close {
             exchange.client.stream.reset_on_close();
         }

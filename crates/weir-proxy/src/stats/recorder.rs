@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use weir_model::EndpointAddress;
 
 use super::histogram::Histogram;
 use crate::compile::{LiveEndpoint, LiveRule};
 use crate::id_map::IdMap;
+use crate::lock::lock;
 
 /// A counter with one writer: adding needs no read-modify-write instruction.
 #[derive(Debug, Default)]
@@ -171,8 +172,4 @@ impl Registry {
             }
         }
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

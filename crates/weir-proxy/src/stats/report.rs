@@ -6,7 +6,8 @@ use std::sync::Arc;
 use weir_model::EndpointAddress;
 
 use super::histogram::quantile_us;
-use super::recorder::{Registry, lock};
+use super::recorder::Registry;
+use crate::lock::lock;
 
 /// The counters of all workers, added up. Counters of a rule live as long as the rule.
 #[derive(Clone, Debug, Default)]

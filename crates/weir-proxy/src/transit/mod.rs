@@ -11,5 +11,5 @@ mod tee;
 pub(crate) use buffer::Output;
 pub(crate) use edits::Edits;
 pub(crate) use pump::{Framing, PumpFailure, Stall};
-pub(crate) use scratch::{FreeList, RequestScratch, ResponseScratch};
+pub(crate) use scratch::{FreeList, HEAD_LIMITS, RequestScratch, ResponseScratch};
 pub(crate) use tee::{TeeEnd, tee};

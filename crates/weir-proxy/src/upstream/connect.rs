@@ -43,7 +43,7 @@ pub(crate) async fn connect(
 }
 
 /// Whether the system, not the endpoint, is why there is no connection.
-fn is_exhaustion(error: &io::Error) -> bool {
+pub(super) fn is_exhaustion(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory

@@ -1,9 +1,11 @@
-//! Connections to endpoints: kept, opened, given back.
+//! Connections to endpoints: kept, opened, given back, and opened to see how the endpoint does.
 //!
 //! This folder owns pools and dialling. It knows endpoints and bytes but no exchange and no policy.
 
 mod connect;
 mod pool;
+mod probe;
 
 pub(crate) use connect::{ConnectFailure, connect};
 pub(crate) use pool::{EndpointPool, Held, Pools};
+pub(crate) use probe::ProbePlan;

@@ -8,6 +8,7 @@ mod bodies;
 mod filters;
 mod forwarding;
 mod framing;
+mod health;
 mod lifecycle;
 mod limits;
 mod reload;

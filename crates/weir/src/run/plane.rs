@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
+use weir_balance::Change;
 use weir_config::translate::EndpointChange;
-use weir_model::{Config, EndpointSource};
-use weir_proxy::{AccessLog, Event, Gateway, Options, Stats};
+use weir_model::{Config, EndpointAddress, EndpointSource};
+use weir_proxy::{AccessLog, Event, Gateway, Judge, Options, Stats};
 
 use crate::error::{CommandError, Exit};
 use crate::flags::PlaneArgs;
@@ -128,6 +129,11 @@ fn tell(log: Log, event: &Event) {
             let message = format!("cannot resolve {name}: {error}; its last good addresses stay");
             log.event(Level::Warn, "name_failed", &message, &[("name", json!(&**name))]);
         }
+        Event::EndpointChanged {
+            endpoint,
+            judge,
+            change,
+        } => tell_of_endpoint(log, endpoint, judge, change),
         Event::ConnectionsShed { bound } => {
             let message = format!("connections are refused: the bound on {bound} is reached");
             log.event(
@@ -154,6 +160,32 @@ fn tell(log: Log, event: &Event) {
                 &[("worker", json!(worker))],
             );
         }
+        Event::ProberFailed => {
+            let message = "the prober died; endpoints stay as healthy as they were";
+            log.event(Level::Error, "prober_failed", message, &[]);
+        }
         other => log.debug(&format!("{other:?}")),
     }
+}
+
+/// One line per change (row HC09).
+fn tell_of_endpoint(log: Log, endpoint: &EndpointAddress, judge: &Judge, change: &Change) {
+    let (level, name) = match change {
+        Change::Healthy(_) => (Level::Info, "endpoint_healthy"),
+        Change::Unhealthy(_) => (Level::Warn, "endpoint_unhealthy"),
+        Change::Ejected(_) => (Level::Warn, "endpoint_ejected"),
+        Change::Returned(_) => (Level::Info, "endpoint_returned"),
+        Change::Decided(_) => (Level::Info, "endpoint_decided"),
+    };
+    let (kind, judge) = match judge {
+        Judge::Probe(check) => ("check", check),
+        Judge::Backend(backend) => ("backend", backend),
+    };
+    let fields = [
+        ("endpoint", json!(endpoint.to_string())),
+        (kind, json!(&**judge)),
+        ("cause", json!(change.to_string())),
+    ];
+    let message = format!("endpoint {endpoint} {change} ({kind} {judge})");
+    log.event(level, name, &message, &fields);
 }
