@@ -8,7 +8,7 @@ use crate::{Percent, Period, Port, StatusSet, limits};
 
 /// How the health of a backend's endpoints is found out (Envoy Gateway `healthCheck`). One state per endpoint and
 /// equal specification, whatever number of rules uses it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HealthSpec {
     /// Probes; `None`: every endpoint counts as healthy until it is ejected.
     pub active: Option<Arc<ActiveCheck>>,
@@ -29,7 +29,7 @@ impl Default for HealthSpec {
 }
 
 /// Probing endpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ActiveCheck {
     /// What a probe does.
     pub probe: Probe,
@@ -69,7 +69,7 @@ impl Default for ActiveCheck {
 }
 
 /// What a new endpoint counts as before its first probe has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum HealthStart {
     /// Not picked until the first probe has ended; its outcome alone decides, whatever the thresholds. When no other
     /// endpoint is usable, requests wait for it, at most one probe timeout.
@@ -82,7 +82,7 @@ pub enum HealthStart {
 }
 
 /// What a probe does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Probe {
     /// A request, judged by its response.
     Http(HttpProbe),
@@ -91,7 +91,7 @@ pub enum Probe {
 }
 
 /// A request as a probe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HttpProbe {
     /// The method, upper case.
     pub method: Arc<str>,
@@ -126,7 +126,7 @@ impl Default for HttpProbe {
 }
 
 /// A connection as a probe.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct TcpProbe {
     /// Sent once connected; `None`: connecting is enough when nothing is expected either.
     pub send: Option<Payload>,
@@ -135,7 +135,7 @@ pub struct TcpProbe {
 }
 
 /// Bytes that a probe sends or expects. Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Payload(Arc<[u8]>);
 
 impl Payload {
@@ -152,7 +152,7 @@ impl Payload {
 }
 
 /// Judging endpoints by how they answer requests, by Envoy's outlier rules.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PassiveCheck {
     /// Time between two sweeps: rates are judged, ejections end and are forgiven.
     pub interval: Period,
@@ -197,7 +197,7 @@ impl Default for PassiveCheck {
 }
 
 /// Ejects endpoints whose failures in one interval reach a part of their requests (Envoy `failure_percentage`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FailurePercentage {
     /// Failures of the requests in one interval from which an endpoint is ejected.
     pub threshold: Percent,
@@ -219,7 +219,7 @@ impl Default for FailurePercentage {
 
 /// Ejects endpoints whose success rate in one interval is below the mean of all by a number of standard deviations
 /// (Envoy `success_rate`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SuccessRate {
     /// That number, in thousandths.
     pub factor_milli: u32,

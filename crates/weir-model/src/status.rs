@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 /// A set of HTTP status codes, 100 to 599, held as ranges: sorted, apart from each other and never empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StatusSet(Vec<RangeInclusive<u16>>);
 
 impl StatusSet {

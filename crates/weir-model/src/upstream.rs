@@ -7,7 +7,7 @@ use crate::{HealthSpec, Percent, Period, limits};
 
 /// Settings of a backend's endpoints that hold for all requests together. State (health, ejections, counters of
 /// limits) is kept once per backend and equal value, whatever number of rules and workers use it.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct UpstreamSpec {
     /// How health is found out.
     pub health: HealthSpec,
@@ -19,7 +19,7 @@ pub struct UpstreamSpec {
 
 /// How much may be going on at once (Envoy Gateway `circuitBreaker`). What is over a limit is answered 503 at once.
 /// 0 lets nothing through; [`u32::MAX`] is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Breakers {
     /// Connections to all endpoints of the backend.
     pub connections: u32,
@@ -62,7 +62,7 @@ impl Default for Breakers {
 }
 
 /// How many retries may be in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetryLimit {
     /// That many (Envoy Gateway `maxParallelRetries`).
     Parallel(u32),
@@ -77,7 +77,7 @@ impl Default for RetryLimit {
 }
 
 /// Retries in proportion to the requests in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RetryBudget {
     /// Retries in flight, of the requests in flight.
     pub percent: Percent,
@@ -97,7 +97,7 @@ impl RetryBudget {
 }
 
 /// What connections to endpoints are like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionSpec {
     /// Time that a connection may stay unused (Envoy Gateway `connectionIdleTimeout`); `None`: for ever.
     pub idle_timeout: Option<Duration>,
@@ -127,7 +127,7 @@ impl Default for ConnectionSpec {
 }
 
 /// TCP keepalive (Envoy Gateway `tcpKeepalive`). Times are rounded up to seconds by the kernel's interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TcpKeepalive {
     /// Probes without answer until the connection is dead.
     pub probes: NonZeroU32,
@@ -148,7 +148,7 @@ impl Default for TcpKeepalive {
 }
 
 /// Version of the PROXY protocol header that an endpoint is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProxyProtocol {
     /// Text.
     V1,
@@ -157,7 +157,7 @@ pub enum ProxyProtocol {
 }
 
 /// How names become addresses (Envoy Gateway `dns`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DnsSpec {
     /// Time between two resolutions of a name.
     pub refresh: Period,
@@ -178,7 +178,7 @@ impl Default for DnsSpec {
 }
 
 /// Which addresses of a name are endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum LookupFamily {
     /// IPv4 only.
     V4,
@@ -194,7 +194,7 @@ pub enum LookupFamily {
 }
 
 /// How the tiers of a rule share its requests, and what becomes of a destination that cannot serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Failover {
     /// A tier carries its usable part times this, percent, before the next one gets any; at least 100.
     pub overprovisioning_percent: u32,

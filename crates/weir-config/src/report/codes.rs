@@ -179,13 +179,11 @@ const TRANSLATION: &[Code] = &[
     is("E0240", "A Backend of type DynamicResolver is not served."),
     is("E0241", "TLS to a Backend is not served yet."),
     is("E0242", "A Backend's appProtocol is not served yet."),
-    is("W0243", "A Backend's fallback is not served yet."),
     is(
         "E0250",
         "A filter cannot be applied; what it belongs to answers 500.",
     ),
-    is("W0251", "A rule's retry is not served yet."),
-    is("W0252", "A rule's session persistence is not served yet."),
+    is("W0252", "A field of session persistence has no effect."),
     is("W0254", "A rule forwards to nothing and answers 500."),
     is(
         "W0260",
@@ -227,6 +225,14 @@ const POLICIES: &[Code] = &[
     is("E0314", "A policy is not valid once merged."),
     is("E0315", "Another policy already has the target."),
     is("E0316", "A policy's target has no section of that name."),
+    is(
+        "W0317",
+        "A number is not taken as written, but the nearest that weir takes.",
+    ),
+    is(
+        "W0318",
+        "A field is valid and translated, but the data plane does not act on it yet.",
+    ),
 ];
 
 const TENANTS: &[Code] = &[

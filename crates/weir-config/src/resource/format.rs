@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A DNS-1123 subdomain: labels joined by dots, at most 253 characters. Labels inside may be any length, as
 /// the API's pattern has it.
-pub(super) fn is_subdomain(text: &str) -> bool {
+pub(crate) fn is_subdomain(text: &str) -> bool {
     let edge = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     text.len() <= 253
         && text.split('.').all(|label| {
@@ -18,7 +18,7 @@ pub(super) fn is_subdomain(text: &str) -> bool {
 }
 
 /// An HTTP token (RFC 9110 5.6.2): header names, methods, cookie names.
-pub(super) fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
@@ -26,7 +26,7 @@ pub(super) fn is_token(text: &str) -> bool {
 }
 
 /// A path of an URI: `pchar` and `/` (RFC 3986 3.3).
-pub(super) fn is_path(path: &str) -> bool {
+pub(crate) fn is_path(path: &str) -> bool {
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
         let valid = match byte {
@@ -44,7 +44,7 @@ pub(super) fn is_path(path: &str) -> bool {
 }
 
 /// A field value that can be sent: visible characters, spaces and tabs inside, bytes over 0x7f (RFC 9110 5.5).
-pub(super) fn is_field_value(text: &str) -> bool {
+pub(crate) fn is_field_value(text: &str) -> bool {
     let edge = |byte: Option<&u8>| !matches!(byte, Some(b' ' | b'\t'));
     let bytes = text.as_bytes();
     edge(bytes.first())

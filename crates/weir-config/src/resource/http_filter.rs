@@ -168,7 +168,8 @@ fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<HttpFilter> {
     }
 }
 
-fn redirect(decoder: &mut Decoder, field: Field<'_>) -> Option<Redirect> {
+/// Reads `requestRedirect`.
+pub(crate) fn redirect(decoder: &mut Decoder, field: Field<'_>) -> Option<Redirect> {
     let fields = decoder.fields(field, &["scheme", "hostname", "path", "port", "statusCode"])?;
     let mark = decoder.mark();
     let schemes = &[("http", "http"), ("https", "https")];

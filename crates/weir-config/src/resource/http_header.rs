@@ -10,7 +10,7 @@ use super::format;
 use crate::yaml::{Finding, Spanned};
 
 /// Reads `requestHeaderModifier` or `responseHeaderModifier`.
-pub(super) fn header_change(decoder: &mut Decoder, field: Field<'_>) -> Option<HeaderChange> {
+pub(crate) fn header_change(decoder: &mut Decoder, field: Field<'_>) -> Option<HeaderChange> {
     let fields = decoder.fields(field, &["set", "add", "remove"])?;
     let mark = decoder.mark();
     let set = header_values(decoder, fields.optional("set"));

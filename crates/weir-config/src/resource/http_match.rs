@@ -103,13 +103,18 @@ pub(super) fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<HttpMatch
 /// Reads `path`.
 fn path(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<PathMatch>> {
     let fields = decoder.fields_with_vital(field, &["type", "value"], ["type", "value"])?;
+    path_condition(decoder, &fields)
+}
+
+/// Reads the condition on a path that `type` and `value` make.
+pub(crate) fn path_condition(decoder: &mut Decoder, fields: &Fields<'_>) -> Option<Spanned<PathMatch>> {
     let kind = match fields.optional("type") {
         Some(field) => decoder.choice(field, PATH_TYPES)?.value,
         None => PathType::Prefix,
     };
     let value = match fields.optional("value") {
         Some(field) => decoder.text(field)?,
-        None => Spanned::new(words::shared("/"), field.span()),
+        None => Spanned::new(words::shared("/"), fields.span()),
     };
     if value.len() > 1024 {
         let message = format!("the path has {} characters; Kubernetes accepts 1024", value.len());
@@ -193,7 +198,7 @@ fn conditions<T>(
         let name = fields
             .required(decoder, "name")
             .and_then(|field| name(decoder, field));
-        let value = value(decoder, &fields);
+        let value = value_condition(decoder, &fields);
         let (Some(name), Some(value)) = (name, value) else {
             continue;
         };
@@ -219,7 +224,8 @@ fn query_name(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<Arc<str
     Some(name)
 }
 
-fn value(decoder: &mut Decoder, fields: &Fields<'_>) -> Option<ValueMatch> {
+/// Reads the condition on a value that `type` and `value` make.
+pub(crate) fn value_condition(decoder: &mut Decoder, fields: &Fields<'_>) -> Option<ValueMatch> {
     let is_regex = match fields.optional("type") {
         Some(field) => decoder.choice(field, VALUE_TYPES)?.value,
         None => false,

@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_model::{PathMatch, Weight};
+use weir_model::{PathMatch, Retry, Tier, Weight, limits};
 
 use super::decode::{Decoder, Field, Fields, portability};
-use super::{BackendReference, HttpFilter, HttpMatch, Reference, http_filter, http_match};
+use super::{
+    BackendReference, HttpFilter, HttpMatch, Reference, SessionPersistence, http_filter, http_match,
+    http_retry, session_persistence,
+};
 use crate::yaml::{Span, Spanned};
 
 /// One entry of `spec.rules`.
@@ -24,10 +27,10 @@ pub struct HttpRule {
     pub backends: Vec<HttpBackendRef>,
     /// `timeouts`.
     pub timeouts: HttpTimeouts,
-    /// `retry`, which is not served.
-    pub retry: Option<Span>,
-    /// `sessionPersistence`, which is not served.
-    pub session_persistence: Option<Span>,
+    /// `retry`, where its key is.
+    pub retry: Option<Spanned<Retry>>,
+    /// `sessionPersistence`, where its key is.
+    pub session_persistence: Option<Spanned<SessionPersistence>>,
     /// Something besides its matches and backends is an error, already reported: requests that match must be
     /// answered 500 instead of being forwarded with a filter or bound left out.
     pub refused: bool,
@@ -42,6 +45,8 @@ pub struct HttpBackendRef {
     pub backend: BackendReference,
     /// Its share; 1 when not written.
     pub weight: Spanned<Weight>,
+    /// weir's own `priority`: when it is used, 0 first (row LB26).
+    pub priority: Option<Spanned<Tier>>,
     /// Filters of this backendRef only.
     pub filters: Vec<Spanned<HttpFilter>>,
     /// Something in it is an error, already reported: its share of the requests is answered 500.
@@ -150,10 +155,15 @@ fn rule(decoder: &mut Decoder, item: Field<'_>) -> HttpRule {
     if let Some(field) = fields.optional("timeouts") {
         rule.timeouts = timeouts(decoder, field);
     }
-    rule.retry = fields.optional("retry").map(|_| fields.key_span("retry"));
-    rule.session_persistence = fields
-        .optional("sessionPersistence")
-        .map(|_| fields.key_span("sessionPersistence"));
+    if let Some(field) = fields.optional("retry") {
+        let retry = http_retry::decode(decoder, field);
+        rule.retry = retry.map(|retry| Spanned::new(retry, fields.key_span("retry")));
+    }
+    if let Some(field) = fields.optional("sessionPersistence") {
+        let found = session_persistence::decode(decoder, field);
+        rule.session_persistence =
+            found.map(|found| Spanned::new(found, fields.key_span("sessionPersistence")));
+    }
     rule.refused = decoder.failed_since(mark) || fields.has_misspelt();
     rule
 }
@@ -195,10 +205,20 @@ fn backend(decoder: &mut Decoder, item: Field<'_>, matches: &[HttpMatch]) -> Htt
     let mut found = HttpBackendRef {
         backend: unreadable(),
         weight: Spanned::default_of(Weight::ONE),
+        priority: None,
         filters: Vec::new(),
         refused: true,
     };
-    let known = ["group", "kind", "namespace", "name", "port", "weight", "filters"];
+    let known = [
+        "group",
+        "kind",
+        "namespace",
+        "name",
+        "port",
+        "weight",
+        "priority",
+        "filters",
+    ];
     let vital = ["group", "kind", "namespace", "weight", "filters"];
     let Some(fields) = decoder.fields_with_vital(item, &known, vital) else {
         decoder.effect_since(mark, "its share of the requests is answered 500");
@@ -210,6 +230,9 @@ fn backend(decoder: &mut Decoder, item: Field<'_>, matches: &[HttpMatch]) -> Htt
     if let Some(weight) = fields.optional("weight").and_then(|field| decoder.weight(field)) {
         found.weight = weight;
     }
+    if let Some(field) = fields.optional("priority") {
+        found.priority = priority(decoder, field);
+    }
     if let Some(field) = fields.optional("filters") {
         found.filters = http_filter::decode_list(decoder, field);
         prefix_rule(decoder, &found.filters, matches);
@@ -217,6 +240,16 @@ fn backend(decoder: &mut Decoder, item: Field<'_>, matches: &[HttpMatch]) -> Htt
     found.refused = decoder.failed_since(mark);
     decoder.effect_since(mark, "its share of the requests is answered 500");
     found
+}
+
+/// weir's own field, which the API's schema does not have.
+fn priority(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<Tier>> {
+    let number = decoder.integer(field, 0..=i64::from(limits::TIER_MAX))?;
+    let message = "\"priority\" is weir's own: Kubernetes drops it";
+    let help = "in a cluster use failover.priorities of a TrafficPolicy (weir.dev/v1alpha1)";
+    decoder.report(portability(field.span(), message).help(help));
+    let tier = u64::try_from(number.value).ok().and_then(Tier::new)?;
+    Some(Spanned::new(tier, number.span))
 }
 
 /// `replacePrefixMatch` needs to know which prefix was matched (Gateway API, CEL rules of `HTTPRouteRule`).

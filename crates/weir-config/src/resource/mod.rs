@@ -15,6 +15,7 @@ mod hostname;
 mod http_filter;
 mod http_header;
 mod http_match;
+mod http_retry;
 mod http_route;
 mod http_rule;
 mod kinds;
@@ -28,6 +29,7 @@ mod reference;
 mod reference_grant;
 mod selector;
 mod service;
+pub(crate) mod session_persistence;
 mod set;
 mod tenants;
 mod unknown_field;
@@ -39,8 +41,12 @@ pub use backend_tls_policy::{BackendTlsPolicy, TlsTarget};
 pub use endpoint_slice::{AddressType, EndpointSlice, Endpoints, SliceAddress, SliceEndpoint, SlicePort};
 pub use gateway::{AddressKind, Gateway, GatewayAddress};
 pub use gateway_class::GatewayClass;
+pub(crate) use http_filter::redirect;
 pub use http_filter::{HttpFilter, MirrorFilter};
+pub(crate) use http_header::header_change;
 pub use http_match::HttpMatch;
+pub(crate) use http_match::{path_condition, value_condition};
+pub(crate) use http_retry::attempts;
 pub use http_route::HttpRoute;
 pub use http_rule::{HttpBackendRef, HttpRule, HttpTimeouts};
 pub use listener::{
@@ -54,6 +60,7 @@ pub use reference::{BackendReference, ParentReference, Reference};
 pub use reference_grant::{GrantFrom, GrantTo, ReferenceGrant};
 pub use selector::{LabelExpression, LabelOperator, LabelSelector};
 pub use service::{Service, ServicePort, TargetPort, TransportProtocol};
+pub use session_persistence::SessionPersistence;
 pub use set::{Assembly, ResourceSet};
 pub use tenants::{
     BarePrefix, Canary, CanaryMark, Environment, HostHeader, RouteTarget, ServiceUrl, Tenant, TenantBalance,

@@ -12,7 +12,9 @@ use super::options::Options;
 use super::reference::{self, Unresolved};
 use super::reporter::Reporter;
 use crate::hash::QuickMap;
-use crate::resource::{Backend, BackendReference, Placed, Service, ServicePort};
+use crate::resource::{
+    Backend, BackendAddress, BackendReference, Placed, Service, ServicePort, SliceAddress,
+};
 use crate::yaml::Finding;
 
 /// Group of Envoy Gateway's kinds.
@@ -27,8 +29,8 @@ pub(crate) enum Definition<'a> {
     Backend(Object<'a, Backend>),
 }
 
-/// Namespace and name, and for a Service its port.
-type Identity<'a> = (&'a str, &'a str, Option<Port>);
+/// Namespace and name, for a Service its port, and how names are resolved.
+type Identity<'a> = (&'a str, &'a str, Option<Port>, DnsSpec);
 
 /// All backends that routes refer to, in the order of the first reference.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ pub(crate) struct Backends<'a> {
 #[derive(Debug)]
 struct Entry<'a> {
     definition: Definition<'a>,
+    dns: DnsSpec,
     /// What it was in the last translation, if it still is, and what was wrong with it.
     known: Option<(Arc<ModelBackend>, Vec<Problem>)>,
 }
@@ -74,10 +77,11 @@ impl<'a> Backends<'a> {
             let Some(definition) = Definition::of(index, backend) else {
                 break;
             };
-            table.ids.insert(definition.identity(), place as u32);
+            table.ids.insert(definition.identity(backend.dns), place as u32);
             let problems = previous.map_or(&[][..], |previous| previous.problems_of(place));
             table.entries.push(Entry {
                 definition,
+                dns: backend.dns,
                 known: Some((backend.clone(), problems.to_vec())),
             });
         }
@@ -97,15 +101,48 @@ impl<'a> Backends<'a> {
         reference: &'a BackendReference,
     ) -> Result<BackendId, Box<Unresolved>> {
         let definition = reference::definition(index, &self.refused, route, reference)?;
+        Ok(self.id_of(definition, DnsSpec::default()))
+    }
+
+    /// The same backend with its names resolved in another way; itself when it has no names.
+    pub(crate) fn with_dns(&mut self, index: &Index<'a>, backend: BackendId, dns: DnsSpec) -> BackendId {
+        let entry = &self.entries[backend.0 as usize];
+        if entry.dns == dns || !entry.definition.has_names(index) {
+            return backend;
+        }
+        self.id_of(entry.definition, dns)
+    }
+
+    fn id_of(&mut self, definition: Definition<'a>, dns: DnsSpec) -> BackendId {
         let next = self.entries.len() as u32;
-        let id = *self.ids.entry(definition.identity()).or_insert(next);
+        let id = *self.ids.entry(definition.identity(dns)).or_insert(next);
         if id == next {
             self.entries.push(Entry {
                 definition,
+                dns,
                 known: None,
             });
         }
-        Ok(BackendId(id))
+        BackendId(id)
+    }
+
+    /// Whether a backend serves only when others cannot (Envoy Gateway `Backend.spec.fallback`).
+    pub(crate) fn is_fallback(&self, backend: BackendId) -> bool {
+        match self.entries[backend.0 as usize].definition {
+            Definition::Service(..) => false,
+            Definition::Backend(backend) => backend.spec.fallback.is_some_and(|fallback| fallback.value),
+        }
+    }
+
+    /// Whether endpoints of a backend have host names of their own.
+    pub(crate) fn has_hosts(&self, backend: BackendId) -> bool {
+        match self.entries[backend.0 as usize].definition {
+            Definition::Service(..) => false,
+            Definition::Backend(backend) => {
+                let mut endpoints = backend.spec.endpoints.iter();
+                endpoints.any(|endpoint| endpoint::host_of(endpoint).is_some())
+            }
+        }
     }
 
     /// Gives the used backends their final ids, and finds their endpoints.
@@ -121,7 +158,7 @@ impl<'a> Backends<'a> {
         {
             let key = match &entry.known {
                 Some((backend, _)) => backend.key.clone(),
-                None => entry.definition.key(&mut buffer),
+                None => entry.definition.key(entry.dns, &mut buffer),
             };
             order.push((key, place, entry));
         }
@@ -133,7 +170,7 @@ impl<'a> Backends<'a> {
             let id = BackendId(id as u32);
             finished.ids[place] = id;
             let (backend, problems) = entry.known.unwrap_or_else(|| {
-                let (backend, problems) = entry.definition.build(index, options, key);
+                let (backend, problems) = entry.definition.build(index, options, key, entry.dns);
                 (Arc::new(backend), problems)
             });
             finished.backends.push(backend);
@@ -151,7 +188,9 @@ impl<'a> Definition<'a> {
         let ObjectName { namespace, name, .. } = &backend.object;
         match backend.key.strip_prefix("service/") {
             Some(rest) => {
-                let port = Port::new(rest.rsplit_once('/')?.1.parse().ok()?)?;
+                let rest = rest.strip_prefix(&**namespace)?.strip_prefix('/')?;
+                let rest = rest.strip_prefix(&**name)?.strip_prefix('/')?;
+                let port = Port::new(rest.split('/').next()?.parse().ok()?)?;
                 let service = index.services.get(namespace, name)?;
                 Some(Self::Service(service, service.spec.tcp_port(port)?))
             }
@@ -165,6 +204,7 @@ impl<'a> Definition<'a> {
         index: &Index<'a>,
         options: &Options,
         key: Arc<str>,
+        dns: DnsSpec,
     ) -> (ModelBackend, Vec<Problem>) {
         let (object, origin, mut found) = match *self {
             Self::Service(service, port) => {
@@ -187,28 +227,52 @@ impl<'a> Definition<'a> {
             key,
             object: object.clone(),
             endpoints: found.source,
-            dns: DnsSpec::default(),
+            dns,
             origin,
         };
         (backend, reporter.into_problems())
     }
 
-    fn identity(&self) -> Identity<'a> {
+    fn identity(&self, dns: DnsSpec) -> Identity<'a> {
         match self {
-            Self::Service(service, port) => (service.namespace(), service.name(), Some(port.port.value)),
-            Self::Backend(backend) => (backend.namespace(), backend.name(), None),
+            Self::Service(service, port) => (service.namespace(), service.name(), Some(port.port.value), dns),
+            Self::Backend(backend) => (backend.namespace(), backend.name(), None, dns),
+        }
+    }
+
+    /// Whether endpoints are listed by name, so that it matters how names are resolved.
+    fn has_names(&self, index: &Index<'a>) -> bool {
+        match self {
+            Self::Service(service, _) => {
+                let slices = index.slices_of(service.namespace(), service.name());
+                let mut endpoints = slices.iter().flat_map(|slice| &slice.spec.endpoints);
+                endpoints.any(|endpoint| matches!(endpoint.addresses.first(), Some(SliceAddress::Name(_))))
+            }
+            Self::Backend(backend) => {
+                let mut endpoints = backend.spec.endpoints.iter();
+                endpoints.any(|endpoint| matches!(endpoint.address, BackendAddress::Fqdn(..)))
+            }
         }
     }
 
     /// The backend's key, written by way of `buffer`.
-    fn key(&self, buffer: &mut String) -> Arc<str> {
+    fn key(&self, dns: DnsSpec, buffer: &mut String) -> Arc<str> {
         buffer.clear();
-        let (namespace, name, port) = self.identity();
+        let (namespace, name, port, _) = self.identity(dns);
         // Writing to a String cannot fail.
         let _ = match port {
             Some(port) => write!(buffer, "service/{namespace}/{name}/{}", port.number()),
             None => write!(buffer, "backend/{namespace}/{name}"),
         };
+        if dns != DnsSpec::default() {
+            let ttl = if dns.respect_ttl { "ttl" } else { "fixed" };
+            let _ = write!(
+                buffer,
+                "/dns/{}-{ttl}-{:?}",
+                dns.refresh.milliseconds(),
+                dns.family
+            );
+        }
         buffer.as_str().into()
     }
 }

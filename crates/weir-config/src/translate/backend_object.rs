@@ -3,6 +3,7 @@
 use super::endpoint;
 use super::index::{Index, Object};
 use super::options::Options;
+use super::pending;
 use super::reporter::{Reporter, sentence};
 use crate::hash::QuickMap;
 use crate::resource::{AppProtocol, Backend, BackendAddress, BackendType, Body, Placed};
@@ -80,10 +81,9 @@ fn refusals(backend: Object<'_, Backend>, options: &Options) -> Vec<(&'static st
 }
 
 fn report_fallback(backend: Object<'_, Backend>, reporter: &mut Reporter) {
-    if let Some(fallback) = backend.spec.fallback.filter(|fallback| fallback.value) {
-        let finding = Finding::new("W0243", fallback.span, "fallback is not served yet".to_string())
-            .label("not served")
-            .effect("this Backend gets its share all the time, not only when the others fail");
+    let written = backend.spec.fallback.filter(|fallback| fallback.value);
+    let finding = written.and_then(|fallback| pending::of_field("Backend.fallback", fallback.span));
+    if let Some(finding) = finding {
         reporter.add(backend.placed, finding);
     }
 }

@@ -3,11 +3,14 @@
 use std::fmt::{self, Display, Write};
 
 use weir_model::{
-    Action, Algorithm, Backend, BalanceSpec, Choices, ClientIp, Config, Destination, EndpointCondition,
-    EndpointSource, Filter, FixedAnswer, HashSource, HashTable, HeaderChange, HeaderMatch, HostPattern,
-    IdentityFields, Listener, Match, OriginPattern, PathMatch, PathRewrite, QueryMatch, Redirect, Rewrite,
-    Route, Rule, Target, ValueMatch, Weight,
+    Action, Backend, ClientIp, Config, Destination, EndpointCondition, EndpointSource, Filter, FixedAnswer,
+    HeaderChange, HeaderMatch, HostPattern, IdentityFields, Listener, Match, OriginPattern, PathMatch,
+    PathRewrite, QueryMatch, Redirect, Rewrite, Route, Rule, Target, Tier, ValueMatch, Weight,
 };
+
+mod balance;
+mod traffic;
+mod upstream;
 
 /// The whole `Config`, one thing per line.
 pub fn dump(config: &Config) -> String {
@@ -90,34 +93,47 @@ impl Dump<'_, '_> {
         match &rule.action {
             Action::Answer(answer) => return writeln!(self.out, "    answer {}", describe_answer(answer)),
             Action::Redirect(redirect) => {
-                return writeln!(self.out, "    redirect {}", describe_redirect(redirect));
+                writeln!(self.out, "    redirect {}", describe_redirect(redirect))?;
+                return self.lines("    ", rule.traffic.iter().flat_map(|spec| traffic::lines(spec)));
             }
             Action::Forward(forward) => {
-                write!(self.out, "    balance {}", describe_balance(&forward.balance))?;
+                write!(self.out, "    balance {}", balance::describe(&forward.balance))?;
                 match &forward.policy {
                     Some((policy, _)) => writeln!(self.out, " by {policy}")?,
                     None => writeln!(self.out)?,
                 }
+                self.lines("    ", upstream::lines(forward))?;
                 forward
                     .destinations
                     .iter()
                     .try_for_each(|destination| self.destination(destination))?;
             }
         }
+        self.lines("    ", rule.traffic.iter().flat_map(|spec| traffic::lines(spec)))?;
         let timeouts = &rule.timeouts;
         let bound =
             |bound: Option<std::time::Duration>| bound.map_or("off".to_string(), |time| format!("{time:?}"));
         writeln!(
             self.out,
-            "    timeouts request {} try {} connect {:?}",
+            "    timeouts request {} try {} connect {:?}{}",
             bound(timeouts.request),
             bound(timeouts.backend_request),
-            timeouts.connect
+            timeouts.connect,
+            upstream::stream_bounds(timeouts)
         )
     }
 
+    fn lines(&mut self, indent: &str, lines: impl IntoIterator<Item = String>) -> fmt::Result {
+        let mut lines = lines.into_iter();
+        lines.try_for_each(|line| writeln!(self.out, "{indent}{line}"))
+    }
+
     fn destination(&mut self, destination: &Destination) -> fmt::Result {
-        write!(self.out, "    {} -> ", destination.weight.number())?;
+        write!(self.out, "    {}", destination.weight.number())?;
+        if destination.tier != Tier::FIRST {
+            write!(self.out, " tier {}", destination.tier.number())?;
+        }
+        self.out.push_str(" -> ");
         match &destination.target {
             Target::Backend(backend) => writeln!(self.out, "{}", self.config.backend(*backend).key)?,
             Target::Answer(answer) => writeln!(self.out, "answer {}", describe_answer(answer))?,
@@ -155,6 +171,7 @@ impl Dump<'_, '_> {
 
     fn backend(&mut self, backend: &Backend) -> fmt::Result {
         writeln!(self.out, "backend {}", backend.key)?;
+        self.lines("  ", upstream::dns(&backend.dns))?;
         match &backend.endpoints {
             EndpointSource::Names(names) => {
                 for named in names.iter() {
@@ -282,102 +299,6 @@ fn describe_origin(origin: &OriginPattern) -> String {
         OriginPattern::Any => "*".to_string(),
         OriginPattern::Of { scheme, host, port } => {
             format!("{scheme}://{host}") + &port.map(|port| format!(":{}", port.number())).unwrap_or_default()
-        }
-    }
-}
-
-fn describe_balance(balance: &BalanceSpec) -> String {
-    let mut text = match &balance.algorithm {
-        Algorithm::RoundRobin => "round robin".to_string(),
-        Algorithm::Random => "random".to_string(),
-        Algorithm::LeastRequest(options) => {
-            let choices = match options.choices {
-                Choices::Sample(count) => format!("{count} choices"),
-                Choices::All => "all endpoints".to_string(),
-            };
-            match options.bias_milli {
-                1000 => format!("least request, {choices}"),
-                bias => format!("least request, {choices}, bias {}", f64::from(bias) / 1000.0),
-            }
-        }
-        Algorithm::Adaptive => "adaptive".to_string(),
-        Algorithm::PeakEwma => "peak EWMA".to_string(),
-        Algorithm::ConsistentHash(options) => {
-            let sources = list(&options.sources, describe_source);
-            let table = match options.table {
-                HashTable::Maglev(size) => format!("{} slots", size.slots()),
-                HashTable::Ring(size) => format!("a ring of {} to {} points", size.min(), size.max()),
-            };
-            format!(
-                "consistent hash by {sources}, {table}, without key {:?}",
-                options.missing_key
-            )
-        }
-    };
-    if let Some(named) = &balance.endpoint_override {
-        text += &format!(
-            ", endpoint named by {}",
-            list(&named.headers, |header| header.to_string())
-        );
-        text += if named.strict { " strictly" } else { "" };
-        text += if named.strip { ", removed" } else { "" };
-        text += if named.trusted.is_empty() {
-            ""
-        } else {
-            ", from trusted peers only"
-        };
-        text += &named
-            .report_header
-            .as_ref()
-            .map(|name| format!(", reported in {name}"))
-            .unwrap_or_default();
-    }
-    if let Some(slow) = &balance.slow_start {
-        let aggression = f64::from(slow.aggression_milli) / 1000.0;
-        text += &format!(
-            ", slow start {:?} from {} %",
-            slow.window, slow.min_weight_percent
-        );
-        text += &if aggression == 1.0 {
-            String::new()
-        } else {
-            format!(" aggression {aggression}")
-        };
-    }
-    text += &balance
-        .report_header
-        .as_ref()
-        .map(|name| format!(", pick reported in {name}"))
-        .unwrap_or_default();
-    text
-}
-
-fn describe_source(source: &HashSource) -> String {
-    match source {
-        HashSource::SourceIp {
-            prefix_length_v4: 32,
-            prefix_length_v6: 128,
-        } => "source ip".to_string(),
-        HashSource::SourceIp {
-            prefix_length_v4,
-            prefix_length_v6,
-        } => {
-            format!("source ip /{prefix_length_v4} /{prefix_length_v6}")
-        }
-        HashSource::Headers(names) => format!("headers {}", list(names, |name| name.to_string())),
-        HashSource::QueryParams(names) => format!("query {}", list(names, |name| name.to_string())),
-        HashSource::Cookie(cookie) => {
-            let ttl = cookie
-                .ttl
-                .map(|ttl| format!(" generated for {ttl:?}"))
-                .unwrap_or_default();
-            let attributes = list(&cookie.attributes, |(name, value)| format!("{name}={value}"));
-            let attributes = if cookie.attributes.is_empty() {
-                String::new()
-            } else {
-                format!(" with {attributes}")
-            };
-            format!("cookie {}{ttl}{attributes}", cookie.name)
         }
     }
 }

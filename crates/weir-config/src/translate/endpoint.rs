@@ -1,15 +1,18 @@
 //! The endpoints of a backend: EndpointSlices of a Service, or what an Envoy Gateway Backend lists.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use weir_model::{Endpoint, EndpointAddress, EndpointCondition, EndpointSource, NamedEndpoint, Port};
+use weir_model::{
+    Endpoint, EndpointAddress, EndpointCondition, EndpointSource, EndpointTraits, NamedEndpoint, Port,
+};
 
 use super::index::{Index, Object};
 use super::options::Options;
 use super::reporter::listed;
 use crate::resource::{
-    Backend, BackendAddress, EndpointSlice, Placed, Service, ServicePort, SliceAddress, SliceEndpoint,
-    SlicePort, TargetPort, TransportProtocol,
+    Backend, BackendAddress, BackendEndpoint, EndpointSlice, Placed, Service, ServicePort, SliceAddress,
+    SliceEndpoint, SlicePort, TargetPort, TransportProtocol,
 };
 use crate::yaml::{Finding, Span};
 
@@ -66,7 +69,10 @@ pub(crate) fn of_backend<'a>(backend: Object<'a, Backend>) -> Found<'a> {
     for endpoint in &backend.spec.endpoints {
         let address = match &endpoint.address {
             BackendAddress::Fqdn(name, port) => {
-                collected.names.push(NamedEndpoint::new(name.clone(), *port));
+                collected.names.push(NamedEndpoint {
+                    traits: traits(endpoint),
+                    ..NamedEndpoint::new(name.clone(), *port)
+                });
                 continue;
             }
             BackendAddress::Ip(address) => EndpointAddress::Tcp(*address),
@@ -80,10 +86,29 @@ pub(crate) fn of_backend<'a>(backend: Object<'a, Backend>) -> Found<'a> {
         collected.endpoints.push(Endpoint {
             name,
             zone: endpoint.zone.clone(),
+            traits: traits(endpoint),
             ..Endpoint::new(address)
         });
     }
     collected.finish(backend.placed, backend.placed.resource.span)
+}
+
+/// The host name that an endpoint has of its own: as written, or the name that it is found by.
+pub(crate) fn host_of(endpoint: &BackendEndpoint) -> Option<&Arc<str>> {
+    match (&endpoint.hostname, &endpoint.address) {
+        (Some(hostname), _) => Some(&hostname.value),
+        (None, BackendAddress::Fqdn(name, _)) => Some(name),
+        (None, BackendAddress::Ip(_) | BackendAddress::Unix(_)) => None,
+    }
+}
+
+fn traits(endpoint: &BackendEndpoint) -> Option<Arc<EndpointTraits>> {
+    host_of(endpoint).map(|host| {
+        Arc::new(EndpointTraits {
+            host: Some(host.clone()),
+            ..EndpointTraits::default()
+        })
+    })
 }
 
 /// What the slices of one Service port yield.

@@ -22,6 +22,7 @@ mod lint;
 mod listener;
 mod number;
 mod options;
+mod pending;
 mod policy;
 mod reference;
 mod refusal;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use weir_model::{Attachment, BalanceSpec, HostPattern, Route, RouteId};
+use weir_model::{Action, Attachment, BalanceSpec, Destination, HostPattern, Route, RouteId, Rule, Target};
 
 use super::attach::{AttachTable, Attached, RouteAttachments};
 use super::backend::Backends;
 use super::change::Previous;
-use super::effective::{self, EffectivePolicy, PolicyPoint};
+use super::effective::{self, AppliedPolicy, PolicyPoint, RuleSource, UpstreamSpecs};
 use super::gateway::{JudgedGateway, Verdict};
 use super::index::{Index, Object};
 use super::number::RouteDraft;
@@ -78,7 +78,7 @@ pub(crate) fn write<'a>(
         reporter,
         key: String::new(),
         balance,
-        upstream: Arc::default(),
+        upstream: inputs.policies.upstreams().shared(Arc::default()),
     };
     let mut groups = Groups::default();
     for attachments in &inputs.table.routes {
@@ -97,7 +97,12 @@ pub(crate) fn write<'a>(
             outcome.unresolved = rules.unresolved.take();
             outcome.refused = std::mem::take(&mut rules.refused);
             outcome.refused.dedup();
-            groups.routes(source, rules)
+            let places = &mut Places {
+                index: inputs.index,
+                backends: &mut *writer.backends,
+                upstreams: inputs.policies.upstreams(),
+            };
+            groups.routes(source, rules, places)
         };
         written.outcomes.push(outcome);
         written.place(&groups, source, routes, hosts);
@@ -144,7 +149,7 @@ fn is_foreign(index: &Index<'_>, attachments: &RouteAttachments<'_>) -> bool {
 #[derive(Debug, Default)]
 struct Groups {
     /// For each group the policy of each rule; nothing when there are no policies at all.
-    policies: Vec<Vec<Option<Arc<EffectivePolicy>>>>,
+    policies: Vec<Vec<Option<AppliedPolicy>>>,
     members: Vec<Member>,
 }
 
@@ -182,7 +187,12 @@ impl Groups {
     }
 
     /// The rules once for each group, with its policies.
-    fn routes(&self, source: Object<'_, HttpRoute>, rules: WrittenRules) -> Vec<RouteDraft> {
+    fn routes<'a>(
+        &self,
+        source: Object<'a, HttpRoute>,
+        rules: WrittenRules,
+        places: &mut Places<'_, 'a>,
+    ) -> Vec<RouteDraft> {
         if rules.rules.is_empty() {
             return Vec::new();
         }
@@ -198,8 +208,8 @@ impl Groups {
             let Some(mut rules) = rules else { break };
             for (position, rule) in rules.rules.iter_mut().enumerate() {
                 let place = rules.places[position];
-                let policy = policies.get(place).and_then(Option::as_deref);
-                effective::apply(policy, &source.spec.rules[place], rule);
+                let policy = policies.get(place).and_then(Option::as_ref);
+                places.apply(policy, source, place, rule);
             }
             routes.push(RouteDraft::New(Route {
                 object: source.id().clone(),
@@ -209,6 +219,59 @@ impl Groups {
             }));
         }
         routes
+    }
+}
+
+/// What policies are applied with.
+struct Places<'p, 'a> {
+    index: &'p Index<'a>,
+    backends: &'p mut Backends<'a>,
+    upstreams: &'p UpstreamSpecs,
+}
+
+impl<'a> Places<'_, 'a> {
+    fn apply(
+        &mut self,
+        policy: Option<&AppliedPolicy>,
+        route: Object<'a, HttpRoute>,
+        place: usize,
+        rule: &mut Rule,
+    ) {
+        let host = policy.and_then(|_| self.probe_host(route, rule));
+        let source = RuleSource {
+            written: &route.spec.rules[place],
+            host,
+        };
+        effective::apply(policy, source, self.upstreams, rule);
+        let settings = policy.and_then(|applied| applied.policy.outcome.as_ref().ok());
+        if let (Some(dns), Action::Forward(forward)) =
+            (settings.and_then(|found| found.dns), &mut rule.action)
+        {
+            for destination in &mut forward.destinations {
+                if let Target::Backend(backend) = &mut destination.target {
+                    *backend = self.backends.with_dns(self.index, *backend, dns);
+                }
+            }
+        }
+    }
+
+    /// The first name that the route serves, unless endpoints have names of their own, which come before it.
+    fn probe_host(&self, route: Object<'a, HttpRoute>, rule: &Rule) -> Option<&'a str> {
+        let Action::Forward(forward) = &rule.action else {
+            return None;
+        };
+        let is_named = |destination: &Destination| match destination.target {
+            Target::Backend(backend) => self.backends.has_hosts(backend),
+            Target::Answer(_) => false,
+        };
+        if forward.destinations.iter().any(is_named) {
+            return None;
+        }
+        let mut hosts = route.spec.hostnames.iter();
+        hosts.find_map(|host| match &host.value {
+            HostPattern::Exact(name) => Some(&**name),
+            HostPattern::Any | HostPattern::Suffix(_) => None,
+        })
     }
 }
 
@@ -223,7 +286,7 @@ fn policies_of(
     policies: &PolicyIndex<'_>,
     source: Object<'_, HttpRoute>,
     attached: &Attached<'_>,
-) -> Vec<Option<Arc<EffectivePolicy>>> {
+) -> Vec<Option<AppliedPolicy>> {
     if policies.is_empty() {
         return Vec::new();
     }
@@ -233,5 +296,5 @@ fn policies_of(
         gateway: attached.gateway,
         listener: &attached.listener.name.value,
     });
-    points.map(|point| policies.effective(&point)).collect()
+    points.map(|point| policies.applied(&point)).collect()
 }

@@ -10,6 +10,7 @@ use weir_model::{
 use super::backend::Backends;
 use super::filter::{self, FilterOutcome};
 use super::index::{Index, Object};
+use super::pending;
 use super::reference::Unresolved;
 use super::reporter::{Reporter, rule_answers, sentence, share_answers};
 use crate::resource::{BackendReference, HttpBackendRef, HttpFilter, HttpMatch, HttpRoute, HttpRule};
@@ -73,13 +74,16 @@ impl<'a> RuleWriter<'_, 'a> {
         };
         for (place, rule) in route.spec.rules.iter().enumerate() {
             let draft = Draft { route, rule, place };
-            let (filters, action) = self.action(&draft, &mut written);
+            let (filters, mut action) = self.action(&draft, &mut written);
             // A rule whose matches were all refused matches nothing; it must not match everything.
             if rule.matches.is_empty() {
                 written.refused.push(place);
                 continue;
             }
             let key = self.key(route, place);
+            if let (Action::Forward(forward), Some(found)) = (&mut action, &rule.session_persistence) {
+                forward.persistence = Some(found.value.for_rule(&key));
+            }
             written.places.push(place);
             written.rules.push(Rule {
                 key,
@@ -111,7 +115,7 @@ impl<'a> RuleWriter<'_, 'a> {
     }
 
     fn action(&mut self, draft: &Draft<'a>, written: &mut WrittenRules) -> (Vec<Filter>, Action) {
-        self.report_unserved_fields(draft);
+        self.report_pending(draft);
         let (filters, redirect, mut refused) = self.rule_filters(draft, written);
         refused |= draft.rule.refused;
         let forward = self.forward(draft, redirect.is_some(), written);
@@ -122,19 +126,9 @@ impl<'a> RuleWriter<'_, 'a> {
         (filters, redirect.map_or(forward, Action::Redirect))
     }
 
-    fn report_unserved_fields(&mut self, draft: &Draft<'a>) {
-        let fields = [
-            ("retry", draft.rule.retry),
-            ("sessionPersistence", draft.rule.session_persistence),
-        ];
-        for (field, span) in fields {
-            if let Some(span) = span {
-                let code = if field == "retry" { "W0251" } else { "W0252" };
-                let finding = Finding::new(code, span, format!("{field} is not supported yet"))
-                    .label("not supported")
-                    .effect(format!("the rule is served without {field}"));
-                self.reporter.add(draft.route.placed, finding);
-            }
+    fn report_pending(&mut self, draft: &Draft<'a>) {
+        for finding in pending::of_rule(draft.rule) {
+            self.reporter.add(draft.route.placed, finding);
         }
     }
 
@@ -224,7 +218,7 @@ impl<'a> RuleWriter<'_, 'a> {
             let (filters, target) = self.destination_filters(draft, reference, target, weights, written);
             destinations.push(Destination {
                 weight: reference.weight.value,
-                tier: Tier::FIRST,
+                tier: self.tier(reference, &target),
                 target,
                 filters,
             });
@@ -256,9 +250,22 @@ impl<'a> RuleWriter<'_, 'a> {
             balance: self.balance.clone(),
             upstream: self.upstream.clone(),
             failover: Failover::default(),
-            retry: None,
+            retry: draft
+                .rule
+                .retry
+                .as_ref()
+                .map(|retry| Arc::new(retry.value.clone())),
             persistence: None,
             policy: None,
+        })
+    }
+
+    /// What is written beside the reference counts; without it, what the Backend itself says.
+    fn tier(&self, reference: &HttpBackendRef, target: &Target) -> Tier {
+        let own = reference.priority.map(|priority| priority.value);
+        own.unwrap_or_else(|| match target {
+            Target::Backend(backend) if self.backends.is_fallback(*backend) => Tier::FALLBACK,
+            Target::Backend(_) | Target::Answer(_) => Tier::FIRST,
         })
     }
 

@@ -102,7 +102,7 @@ impl Translator {
         for id in affected.iter().flat_map(|owner| self.backends_of(*owner)) {
             let old = &self.translation.config.backends[id.0 as usize];
             let definition = Definition::of(&index, old)?;
-            let (backend, found) = definition.build(&index, &self.options, old.key.clone());
+            let (backend, found) = definition.build(&index, &self.options, old.key.clone(), old.dns);
             problems.insert(id, found);
             if backend.endpoints != old.endpoints {
                 let names = |source: &EndpointSource| matches!(source, EndpointSource::Names(_));
@@ -158,12 +158,16 @@ impl Translator {
             Owner::Backend(namespace, name) => (format!("backend/{namespace}/{name}"), false),
         };
         let first = backends.partition_point(|backend| *backend.key < *prefix);
-        let mine = backends[first..].iter().take_while(|backend| match is_service {
-            true => backend.key.starts_with(&prefix),
-            false => *backend.key == *prefix,
-        });
-        (first..first + mine.count())
-            .map(|place| BackendId(place as u32))
+        let mine = backends[first..].iter().enumerate();
+        // Keys of one object are not always neighbours: `backend/a/b-c` is between `backend/a/b` and `backend/a/b/dns`.
+        mine.take_while(|(_, backend)| backend.key.starts_with(&prefix))
+            .filter(|(_, backend)| match is_service {
+                true => true,
+                false => {
+                    backend.key[prefix.len()..].is_empty() || backend.key[prefix.len()..].starts_with('/')
+                }
+            })
+            .map(|(place, _)| BackendId((first + place) as u32))
             .collect()
     }
 }

@@ -307,7 +307,7 @@ fn destination_part(
             let port = match backend
                 .key
                 .strip_prefix("service/")
-                .and_then(|key| key.rsplit('/').next())
+                .and_then(|key| key.split('/').nth(2))
             {
                 Some(port) => format!(" port {port}"),
                 None => String::new(),

@@ -4,20 +4,23 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_model::{ClientIp, ObjectName, Problem};
+use weir_model::{ClientIp, ObjectName, Problem, limits};
 
 use super::claims::Claims;
 use super::client::{self, Client};
 use super::merge::merged;
 use super::reach::{Chain, Relations, Verdict, relations};
 use super::report;
-use super::spec::settings;
+use super::spec::{limit_of, settings};
 use super::target::Targets;
+use super::traffic::TrafficDraft;
 use crate::resource::decode::Decoder;
 use crate::resource::{Finding, MergeType, Placed};
 use crate::status::Status;
 use crate::translate::attach::Attached;
-use crate::translate::effective::{EffectivePolicy, PolicyPoint, PolicySettings};
+use crate::translate::effective::{
+    AppliedPolicy, EffectivePolicy, PolicyPoint, PolicySettings, UpstreamSpecs,
+};
 use crate::translate::index::Index;
 use crate::translate::options::Options;
 
@@ -32,6 +35,7 @@ pub(crate) struct PolicyIndex<'a> {
     /// Pairs that have been merged, with their common result.
     merged: RefCell<HashMap<Verdict, Arc<EffectivePolicy>>>,
     problems: RefCell<Vec<Problem>>,
+    upstreams: UpstreamSpecs,
     attached: &'a [Attached<'a>],
     clients: Vec<Client>,
     client_claims: Claims<'a>,
@@ -70,6 +74,7 @@ impl<'a> PolicyIndex<'a> {
             relations,
             merged: RefCell::default(),
             problems: RefCell::new(problems),
+            upstreams: UpstreamSpecs::default(),
             attached,
             clients,
             client_claims,
@@ -82,22 +87,35 @@ impl<'a> PolicyIndex<'a> {
         self.claims.is_empty()
     }
 
-    /// The policy that applies at a place. Equal answers are the same allocation.
-    pub(crate) fn effective(&self, at: &PolicyPoint<'_>) -> Option<Arc<EffectivePolicy>> {
+    /// How endpoints are treated, by all policies and without any.
+    pub(crate) fn upstreams(&self) -> &UpstreamSpecs {
+        &self.upstreams
+    }
+
+    /// The policy that applies at a place.
+    pub(crate) fn applied(&self, at: &PolicyPoint<'_>) -> Option<AppliedPolicy> {
         let (route, gateway) = (&at.route.resource.object, &at.gateway.resource.object);
         let chain = Chain::at(&self.claims, route, at.rule, gateway, at.listener);
         let verdict = chain.verdict(&self.claims)?;
+        Some(AppliedPolicy {
+            policy: self.effective(verdict),
+            is_of_route: chain.is_of_route(),
+        })
+    }
+
+    /// What a verdict comes to. Equal answers are the same allocation.
+    fn effective(&self, verdict: Verdict) -> Arc<EffectivePolicy> {
         let Some(base) = verdict.base else {
-            return Some(self.alone[verdict.policy].clone());
+            return self.alone[verdict.policy].clone();
         };
         if let Some(known) = self.merged.borrow().get(&verdict) {
-            return Some(known.clone());
+            return known.clone();
         }
         let (result, problem) = self.merge(verdict.policy, base);
         self.problems.borrow_mut().extend(problem);
         let result = Arc::new(result);
         self.merged.borrow_mut().insert(verdict, result.clone());
-        Some(result)
+        result
     }
 
     /// A policy laid over another one, and what is wrong with that.
@@ -109,7 +127,22 @@ impl<'a> PolicyIndex<'a> {
         let (patch, base_claim) = (&self.claims.policies[policy], &self.claims.policies[base]);
         let tree = merged(&base_claim.policy.spec, &patch.policy.spec, merge_type);
         let mut decoder = Decoder::default();
-        let found = settings(&mut decoder, &tree, &patch.placed.resource.object);
+        let mut found = settings(&mut decoder, &tree, &patch.placed.resource.object);
+        if let Some(found) = &mut found {
+            let both = [patch, base_claim].map(|claim| {
+                let object = &claim.placed.resource.object;
+                limit_of(&claim.policy.spec, object)
+            });
+            found.traffic = TrafficDraft::with_limits(found.traffic.take(), both);
+        }
+        if let Some(traffic) = found.as_ref().and_then(|found| found.traffic.as_ref())
+            && traffic.limits() > limits::RATE_LIMIT_RULES
+        {
+            let message = format!("together they have {} rate limits", traffic.limits());
+            let label = format!("at most {}", limits::RATE_LIMIT_RULES);
+            decoder.report(Finding::new("E0303", tree.span, message).label(label));
+            found = None;
+        }
         // What is wrong with either policy by itself has been said; the merge can only add conflicts between them.
         let fault = report::first_error(&decoder.into_findings());
         let mut problem = None;

@@ -211,7 +211,7 @@ fn least_request(decoder: &mut Decoder, block: Field<'_>) -> Option<LeastRequest
 }
 
 /// A number from 0 to 10, in thousandths.
-fn thousandths(decoder: &mut Decoder, field: Field<'_>) -> Option<u32> {
+pub(super) fn thousandths(decoder: &mut Decoder, field: Field<'_>) -> Option<u32> {
     let number = field.node.scalar().and_then(crate::yaml::Scalar::number);
     match number.filter(|number| (0.0..=10.0).contains(number)) {
         Some(number) => Some((number * 1000.0).round() as u32),

@@ -57,6 +57,11 @@ impl Chain {
         }
     }
 
+    /// Whether the policy that applies is attached to the route or the rule.
+    pub(super) fn is_of_route(self) -> bool {
+        self.rule.or(self.route).is_some()
+    }
+
     fn members(self) -> impl Iterator<Item = usize> {
         [self.rule, self.route, self.listener, self.gateway]
             .into_iter()

@@ -2,40 +2,56 @@
 
 use std::sync::Arc;
 
-use weir_model::{BalanceSpec, ObjectName};
+use weir_model::{BalanceSpec, ObjectName, RateLimit, UpstreamSpec};
 
+use super::breakers::breakers;
+use super::connection::{connection, dns};
 use super::dialect::Dialect;
+use super::failover::failover;
+use super::health::health;
 use super::load_balancer::balance_spec;
-use crate::resource::Finding;
+use super::rate_limit::rate_limit;
+use super::retry::retry;
+use super::timeouts::timeouts;
+use super::traffic::traffic;
+use super::values::{overwrite, read};
 use crate::resource::decode::{Decoder, Field, Fields};
+use crate::resource::{Finding, session_persistence};
 use crate::translate::effective::PolicySettings;
+use crate::translate::pending;
 use crate::yaml::Node;
 
 /// Where a policy applies; decoded with the resource.
 const TARGET_FIELDS: [&str; 4] = ["targetRef", "targetRefs", "targetSelectors", "mergeType"];
 
+/// Fields of a policy that weir acts on.
+const SERVED: [&str; 15] = [
+    "loadBalancer",
+    "timeout",
+    "retry",
+    "healthCheck",
+    "circuitBreaker",
+    "connection",
+    "tcpKeepalive",
+    "dns",
+    "proxyProtocol",
+    "rateLimit",
+    "faultInjection",
+    "compression",
+    "compressor",
+    "requestBuffer",
+    "responseOverride",
+];
+
+/// Fields that only weir's own kind has.
+const OWN: [&str; 2] = ["failover", "sessionPersistence"];
+
 /// Fields of a BackendTrafficPolicy that weir knows but does not act on yet, and what that means for traffic.
-const UNSERVED: [(&str, &str); 20] = [
-    ("retry", "failed requests are not tried again"),
-    ("healthCheck", "endpoints are taken to be healthy"),
-    (
-        "circuitBreaker",
-        "there is no bound on connections and requests per backend",
-    ),
-    ("connection", "weir's own buffer limits apply"),
-    ("tcpKeepalive", "endpoint connections are not probed"),
-    ("dns", "names are resolved every 30 seconds"),
-    ("proxyProtocol", "endpoints get no PROXY protocol header"),
+const UNSERVED: [(&str, &str); 7] = [
     ("http2", "endpoints are spoken to in HTTP/1.1"),
-    ("rateLimit", "requests are not limited"),
     ("bandwidthLimit", "bandwidth is not limited"),
-    ("faultInjection", "no faults are injected"),
     ("admissionControl", "no requests are shed"),
-    ("compression", "responses are not compressed"),
-    ("compressor", "responses are not compressed"),
-    ("requestBuffer", "requests are streamed, not buffered"),
     ("httpUpgrade", "upgrades are not served"),
-    ("responseOverride", "responses pass as they are"),
     ("telemetry", "it has no effect"),
     ("useClientProtocol", "endpoints are spoken to in HTTP/1.1"),
     ("routingType", "weir always balances over endpoints itself"),
@@ -49,27 +65,61 @@ pub(crate) fn settings(decoder: &mut Decoder, spec: &Node, object: &ObjectName) 
     };
     let mark = decoder.mark();
     let mut known = TARGET_FIELDS.to_vec();
-    known.extend(["loadBalancer", "timeout"]);
+    known.extend(SERVED);
     known.extend(UNSERVED.map(|(name, _)| name));
-    let fields = decoder.fields(Field::new("spec", spec), &known)?;
+    let fields = dialect.fields(decoder, Field::new("spec", spec), &known, &OWN)?;
     report_unserved(decoder, fields, "", &UNSERVED);
+    pending::report(decoder, spec, &object.kind);
     let balance = match fields.optional("loadBalancer") {
         Some(block) => balance_spec(decoder, block, dialect),
         None => Some(BalanceSpec::default()),
     };
     let mut settings = PolicySettings {
-        balance: Arc::default(),
-        connect_timeout: None,
-        request_timeout: None,
+        retry: read(decoder, fields, "retry", retry).map(Arc::new),
+        dns: read(decoder, fields, "dns", dns),
+        traffic: traffic(decoder, fields, dialect, object),
+        ..PolicySettings::default()
     };
-    if let Some(block) = fields.optional("timeout") {
-        timeouts(decoder, block, &mut settings);
+    let mut upstream = UpstreamSpec {
+        connection: connection(decoder, fields),
+        ..UpstreamSpec::default()
+    };
+    let health = read(decoder, fields, "healthCheck", |decoder, block| {
+        Some(health(decoder, block, dialect))
+    });
+    overwrite(&mut upstream.health, health);
+    let limits = read(decoder, fields, "circuitBreaker", |decoder, block| {
+        breakers(decoder, block, dialect)
+    });
+    if let Some((breakers, requests_max)) = limits {
+        upstream.breakers = breakers;
+        upstream.connection.requests_max = requests_max;
+    }
+    let bounds = read(decoder, fields, "timeout", |decoder, block| {
+        timeouts(decoder, block, &mut upstream.connection)
+    });
+    overwrite(&mut settings.timeouts, bounds);
+    if let Some(block) = dialect.own(fields, "failover") {
+        overwrite(&mut settings.failover, failover(decoder, block));
+    }
+    if let Some(block) = dialect.own(fields, "sessionPersistence") {
+        settings.persistence = session_persistence::decode_own(decoder, block);
     }
     if decoder.failed_since(mark) {
         return None;
     }
     settings.balance = Arc::new(balance?);
+    settings.upstream = Arc::new(upstream);
     Some(settings)
+}
+
+/// The local rate limit of a policy, when it is valid.
+pub(super) fn limit_of(spec: &Node, object: &ObjectName) -> Option<(RateLimit, Vec<bool>)> {
+    rate_limit(
+        &mut Decoder::default(),
+        Field::new("rateLimit", spec.field("rateLimit")?),
+        object,
+    )
 }
 
 /// A warning for each valid field that has no effect yet.
@@ -85,45 +135,5 @@ pub(super) fn report_unserved(
             let finding = Finding::new("W0309", fields.key_span(name), message);
             decoder.report(finding.label("not supported yet").effect(*effect));
         }
-    }
-}
-
-fn timeouts(decoder: &mut Decoder, block: Field<'_>, settings: &mut PolicySettings) {
-    let Some(fields) = decoder.fields(block, &["tcp", "http"]) else {
-        return;
-    };
-    if let Some(tcp) = fields
-        .optional("tcp")
-        .and_then(|tcp| decoder.fields(tcp, &["connectTimeout"]))
-    {
-        let field = tcp.optional("connectTimeout");
-        let value = field.and_then(|field| decoder.duration(field));
-        settings.connect_timeout = value.map(|value| value.value).filter(|value| !value.is_zero());
-    }
-    let unserved = [
-        (
-            "connectionIdleTimeout",
-            "unused endpoint connections close after 60 seconds",
-        ),
-        (
-            "maxConnectionDuration",
-            "endpoint connections are kept as long as they work",
-        ),
-        (
-            "maxStreamDuration",
-            "the request timeout alone bounds an exchange",
-        ),
-        ("streamIdleTimeout", "weir's own progress bounds apply"),
-    ];
-    let mut known = vec!["requestTimeout"];
-    known.extend(unserved.map(|(name, _)| name));
-    if let Some(http) = fields
-        .optional("http")
-        .and_then(|http| decoder.fields(http, &known))
-    {
-        report_unserved(decoder, http, "timeout.http.", &unserved);
-        let field = http.optional("requestTimeout");
-        let value = field.and_then(|field| decoder.duration(field));
-        settings.request_timeout = value.map(|value| Some(value.value).filter(|value| !value.is_zero()));
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_model::{
-    ActiveCheck, Algorithm, BalanceSpec, HealthSpec, HttpProbe, ObjectName, Origin, Period, Probe, StatusSet,
-    Timeouts, UpstreamSpec, limits,
+    ActiveCheck, Algorithm, BalanceSpec, HttpProbe, ObjectName, Origin, Period, Probe, StatusSet, Timeouts,
+    UpstreamSpec, limits,
 };
 
 use crate::resource::Tenant;
 use crate::resource::decode::Decoder;
-use crate::translate::effective::PolicySettings;
+use crate::translate::effective::{PolicySettings, PolicyTimeouts};
 use crate::translate::index::Object;
 use crate::translate::policy;
 use crate::translate::reporter::Reporter;
@@ -29,17 +29,15 @@ pub(super) struct TenantSpec {
     pub(super) policy: Option<(ObjectName, Origin)>,
     pub(super) upstream: Arc<UpstreamSpec>,
     pub(super) timeouts: Timeouts,
+    /// What its policy says besides.
+    pub(super) settings: PolicySettings,
 }
 
 /// Reads `load_balancer` and `policy` with the reader of policies; `None` when they cannot be used, which has been
 /// reported. Without them the services take turns, as in keystone-gateway.
 pub(super) fn spec(tenant: Object<'_, Tenant>, reporter: &mut Reporter) -> Option<TenantSpec> {
     let written = &tenant.spec.balance;
-    let mut settings = PolicySettings {
-        balance: Arc::default(),
-        connect_timeout: None,
-        request_timeout: None,
-    };
+    let mut settings = PolicySettings::default();
     if let Some(spec) = &written.spec {
         let mut decoder = Decoder::default();
         let object = ObjectName::new("TrafficPolicy", "", tenant.name());
@@ -52,7 +50,7 @@ pub(super) fn spec(tenant: Object<'_, Tenant>, reporter: &mut Reporter) -> Optio
         settings = found?;
     }
     let balance = match written.has_load_balancer {
-        true => settings.balance,
+        true => settings.balance.clone(),
         false => Arc::new(BalanceSpec {
             algorithm: Algorithm::RoundRobin,
             ..BalanceSpec::clone(&settings.balance)
@@ -62,20 +60,27 @@ pub(super) fn spec(tenant: Object<'_, Tenant>, reporter: &mut Reporter) -> Optio
     Some(TenantSpec {
         balance,
         policy: origin.map(|origin| (tenant.id().clone(), origin)),
-        upstream: Arc::new(UpstreamSpec {
-            health: health(tenant.spec),
-            ..UpstreamSpec::default()
-        }),
-        timeouts: timeouts(tenant.spec, settings.request_timeout, settings.connect_timeout),
+        upstream: Arc::new(upstream(tenant.spec, &settings.upstream)),
+        timeouts: timeouts(tenant.spec, &settings.timeouts),
+        settings,
     })
 }
 
+/// As the policy says; services are probed as the tenant says, unless the policy says how.
+fn upstream(tenant: &Tenant, policy: &UpstreamSpec) -> UpstreamSpec {
+    let mut spec = policy.clone();
+    if spec.health.active.is_none() {
+        spec.health.active = active_check(tenant).map(Arc::new);
+    }
+    spec
+}
+
 /// The tenant's own bounds win over its policy's, which win over the file's.
-fn timeouts(tenant: &Tenant, request: Option<Option<Duration>>, connect: Option<Duration>) -> Timeouts {
-    let own = &tenant.timeouts;
+fn timeouts(tenant: &Tenant, policy: &PolicyTimeouts) -> Timeouts {
+    let (own, standard) = (&tenant.timeouts, Timeouts::default());
     let bound = |written: Duration| (!written.is_zero()).then_some(written);
     let service = own.service.and_then(bound);
-    let request = match (own.request, request, tenant.settings.request_timeout) {
+    let request = match (own.request, policy.request, tenant.settings.request_timeout) {
         (Some(written), ..) => bound(written),
         (None, Some(policy), _) => policy,
         (None, None, Some(file)) => bound(file),
@@ -88,15 +93,16 @@ fn timeouts(tenant: &Tenant, request: Option<Option<Duration>>, connect: Option<
         connect: own
             .connect
             .and_then(bound)
-            .or(connect)
+            .or(policy.connect)
             .unwrap_or(limits::CONNECT_TIMEOUT),
-        ..Timeouts::default()
+        stream_idle: policy.stream_idle.unwrap_or(standard.stream_idle),
+        stream: policy.stream.unwrap_or(standard.stream),
     }
 }
 
 /// Every service with a health path is probed there (row HC01); any 2xx is good, and it takes two in a row to come
 /// back and three to go (row HC03).
-fn health(tenant: &Tenant) -> HealthSpec {
+fn active_check(tenant: &Tenant) -> Option<ActiveCheck> {
     let is_checked = tenant.services.iter().any(|service| service.health.is_some());
     let interval = tenant.health_interval.value;
     let check = || ActiveCheck {
@@ -111,8 +117,5 @@ fn health(tenant: &Tenant) -> HealthSpec {
         healthy_threshold: NonZeroU32::MIN.saturating_add(1),
         ..ActiveCheck::default()
     };
-    HealthSpec {
-        active: is_checked.then(|| Arc::new(check())),
-        ..HealthSpec::default()
-    }
+    is_checked.then(check)
 }

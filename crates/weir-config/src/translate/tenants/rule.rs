@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use weir_model::{
-    Action, Algorithm, Destination, Failover, Filter, FixedAnswer, Forward, Match, PathMatch, PathRewrite,
-    Redirect, Rule, Target, Tier, Timeouts, Weight, limits,
+    Action, Algorithm, Destination, Filter, FixedAnswer, Forward, Match, PathMatch, PathRewrite, Redirect,
+    Rule, Target, Tier, Timeouts, Weight, limits,
 };
 
 use super::backend::{self, TenantBackends, groups};
@@ -267,8 +267,8 @@ impl<'a> RuleWriter<'_, 'a> {
             destinations,
             balance: common.spec.balance.clone(),
             upstream: common.spec.upstream.clone(),
-            failover: Failover::default(),
-            retry: None,
+            failover: common.spec.settings.failover.failover,
+            retry: common.spec.settings.retry.clone(),
             persistence: None,
             policy: common.spec.policy.clone(),
         })

@@ -339,15 +339,15 @@ fn ch09_fallback_sources_are_kept_in_order() {
 fn fields_that_have_no_effect_yet_are_named_with_their_place() {
     let (found, findings) = judge(
         "BackendTrafficPolicy",
-        "retry: {numRetries: 3}\nhealthChek: {}\ntimeout: {http: {maxStreamDuration: 1s}}\n",
+        "http2: {}\nhealthChek: {}\nconnection: {socketBufferLimit: 1Ki}\n",
     );
     assert_eq!(found, Some(BalanceSpec::default()));
     assert_eq!(
         findings,
         [
             "W0101 2:1 spec has no field \"healthChek\"",
-            "W0309 1:1 retry is not supported yet",
-            "W0309 3:18 timeout.http.maxStreamDuration is not supported yet",
+            "W0309 1:1 http2 is not supported yet",
+            "W0309 3:14 connection.socketBufferLimit is not supported yet",
         ]
     );
 }

@@ -1,0 +1,240 @@
+//! `sessionPersistence` (GEP-1619), in both shapes that it has had: `sessionName` and `cookieConfig`, and later
+//! `cookie` and `header`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_model::{
+    CookieLifetime, CookiePath, Period, Persistence, PersistenceMode, TokenCarrier, TokenCookie,
+};
+
+use super::decode::{Decoder, Field, Fields, portability};
+use super::format;
+use crate::yaml::{Finding, Spanned};
+
+/// How sessions come back to their endpoint, before it is known which rule's sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionPersistence {
+    /// Name of the cookie or header; `None`: made from the rule's key.
+    pub name: Option<Arc<str>>,
+    /// What carries the token.
+    pub carrier: TokenCarrier,
+    /// `absoluteTimeout`.
+    pub absolute_timeout: Option<Period>,
+    /// weir's own `mode` (row CH15).
+    pub mode: PersistenceMode,
+}
+
+impl SessionPersistence {
+    /// The same for the rule of that key.
+    pub(crate) fn for_rule(&self, key: &str) -> Arc<Persistence> {
+        Arc::new(Persistence {
+            // Envoy Gateway's name: that of the rule's cluster, in characters that a token may have.
+            name: self.name.clone().unwrap_or_else(|| token_of(key)),
+            carrier: self.carrier.clone(),
+            absolute_timeout: self.absolute_timeout,
+            mode: self.mode,
+        })
+    }
+}
+
+fn token_of(key: &str) -> Arc<str> {
+    let keep = |character: char| match character {
+        character if character.is_ascii_alphanumeric() || "-._".contains(character) => character,
+        _ => '-',
+    };
+    key.chars().map(keep).collect::<String>().into()
+}
+
+/// Fields of both shapes.
+const FIELDS: [&str; 7] = [
+    "sessionName",
+    "absoluteTimeout",
+    "idleTimeout",
+    "type",
+    "cookieConfig",
+    "cookie",
+    "header",
+];
+
+const LIFETIMES: &[(&str, CookieLifetime)] = &[
+    ("Session", CookieLifetime::Session),
+    ("Permanent", CookieLifetime::Permanent),
+];
+
+const MODES: &[(&str, PersistenceMode)] = &[
+    ("Persistent", PersistenceMode::Persistent),
+    ("Balanced", PersistenceMode::Balanced),
+];
+
+/// Reads `sessionPersistence` of an HTTPRoute; `None` when it cannot be used.
+pub(super) fn decode(decoder: &mut Decoder, field: Field<'_>) -> Option<SessionPersistence> {
+    let fields = decoder.fields(field, &FIELDS)?;
+    persistence(decoder, fields)
+}
+
+/// The same of a TrafficPolicy, with its own field `mode`.
+pub(crate) fn decode_own(decoder: &mut Decoder, field: Field<'_>) -> Option<SessionPersistence> {
+    let known = [&FIELDS[..], &["mode"]].concat();
+    let fields = decoder.fields(field, &known)?;
+    let mut found = persistence(decoder, fields)?;
+    if let Some(field) = fields.optional("mode") {
+        found.mode = decoder.choice(field, MODES)?.value;
+    }
+    Some(found)
+}
+
+fn persistence(decoder: &mut Decoder, fields: Fields<'_>) -> Option<SessionPersistence> {
+    let mark = decoder.mark();
+    let is_header = match fields.optional("type") {
+        Some(field) => {
+            decoder
+                .choice(field, &[("Cookie", false), ("Header", true)])?
+                .value
+        }
+        None => false,
+    };
+    check_union(decoder, fields, is_header);
+    if fields.optional("idleTimeout").is_some() {
+        let finding = Finding::new(
+            "W0252",
+            fields.key_span("idleTimeout"),
+            "idleTimeout is not supported",
+        );
+        decoder.report(
+            finding
+                .label("Gateway API has removed it")
+                .effect("a session ends by absoluteTimeout, or with its cookie"),
+        );
+    }
+    let timeout = fields.optional("absoluteTimeout");
+    let absolute_timeout = timeout.and_then(|field| timeout_of(decoder, field));
+    let (name, carrier) = match is_header {
+        true => (header_name(decoder, fields), TokenCarrier::Header),
+        false => {
+            let (name, cookie) = cookie(decoder, fields);
+            if cookie.lifetime == CookieLifetime::Permanent && timeout.is_none() {
+                let message =
+                    "\"absoluteTimeout\" must be specified when the cookie's lifetimeType is Permanent";
+                decoder.conflict(fields.span(), message, "add absoluteTimeout: 1h");
+            }
+            (name, TokenCarrier::Cookie(cookie))
+        }
+    };
+    (!decoder.failed_since(mark)).then_some(SessionPersistence {
+        name,
+        carrier,
+        absolute_timeout,
+        mode: PersistenceMode::default(),
+    })
+}
+
+/// What goes with which type, and which of two shapes it is.
+fn check_union(decoder: &mut Decoder, fields: Fields<'_>, is_header: bool) {
+    let (own, others): (&str, &[&'static str]) = match is_header {
+        true => ("Header", &["cookieConfig", "cookie"]),
+        false => ("Cookie", &["header"]),
+    };
+    for other in others.iter().filter(|other| fields.optional(other).is_some()) {
+        let message = format!("\"{other}\" does not go with the type {own}");
+        decoder.conflict(fields.key_span(other), message, "remove one of the two");
+    }
+    for (old, new) in [
+        ("cookieConfig", "cookie"),
+        ("sessionName", "cookie"),
+        ("sessionName", "header"),
+    ] {
+        if fields.optional(old).is_some() && fields.optional(new).is_some() {
+            let message = format!("\"{old}\" and \"{new}\" cannot be used together");
+            decoder.conflict(
+                fields.key_span(old),
+                message,
+                format!("\"{new}\" is the newer one of the two"),
+            );
+        }
+    }
+}
+
+/// A session lasts some time.
+fn timeout_of(decoder: &mut Decoder, field: Field<'_>) -> Option<Period> {
+    let Spanned { value, span } = decoder.duration(field)?;
+    let period = Period::new(value);
+    if period.is_none() {
+        let message = "\"absoluteTimeout\" is out of range";
+        decoder.report(Finding::new("E0103", span, message).label("must be from 1ms to 366 days"));
+    }
+    if value != Duration::from_secs(value.as_secs()) {
+        // RFC 6265 4.1.1: `Max-Age` is in whole seconds.
+        decoder.report(
+            portability(span, "a session lives for whole seconds").label("has a fraction of a second"),
+        );
+    }
+    period
+}
+
+fn header_name(decoder: &mut Decoder, fields: Fields<'_>) -> Option<Arc<str>> {
+    let field = match fields.optional("header") {
+        Some(block) => decoder.fields(block, &["name"])?.required(decoder, "name")?,
+        None => fields.optional("sessionName")?,
+    };
+    token(decoder, field).map(|name| name.to_ascii_lowercase().into())
+}
+
+fn cookie(decoder: &mut Decoder, fields: Fields<'_>) -> (Option<Arc<str>>, TokenCookie) {
+    let mut cookie = TokenCookie {
+        path: CookiePath::OfMatch,
+        lifetime: CookieLifetime::Session,
+        attributes: Vec::new(),
+    };
+    let old = fields.optional("sessionName");
+    let mut name = old.and_then(|field| token(decoder, field));
+    let lifetime = |decoder: &mut Decoder, block: Fields<'_>| {
+        let field = block.optional("lifetimeType")?;
+        decoder.choice(field, LIFETIMES).map(|word| word.value)
+    };
+    if let Some(block) = fields.optional("cookieConfig")
+        && let Some(block) = decoder.fields(block, &["lifetimeType"])
+    {
+        cookie.lifetime = lifetime(decoder, block).unwrap_or_default();
+    }
+    if let Some(block) = fields.optional("cookie")
+        && let Some(block) = decoder.fields(block, &["name", "path", "lifetimeType"])
+    {
+        cookie.lifetime = lifetime(decoder, block).unwrap_or_default();
+        name = block.optional("name").and_then(|field| token(decoder, field));
+        // Only this shape has a path, and its default is the whole site.
+        let path = block.optional("path").map(|field| cookie_path(decoder, field));
+        cookie.path = CookiePath::Fixed(path.flatten().unwrap_or_else(|| "/".into()));
+    }
+    (name, cookie)
+}
+
+/// Characters of a name (Gateway API).
+const NAME_CHARACTERS: usize = 128;
+
+/// Cookie names and header names are tokens (RFC 6265 4.1.1, RFC 9110 5.1).
+fn token(decoder: &mut Decoder, field: Field<'_>) -> Option<Arc<str>> {
+    let name = decoder.nonempty(field)?;
+    if format::is_token(&name) && name.len() <= NAME_CHARACTERS {
+        return Some(name.value);
+    }
+    let message = format!("\"{}\" cannot be the name of a cookie or header", name.value);
+    let help = format!("use letters, digits, - and _, at most {NAME_CHARACTERS} characters");
+    decoder.report(Finding::new("E0103", name.span, message).help(help));
+    None
+}
+
+fn cookie_path(decoder: &mut Decoder, field: Field<'_>) -> Option<Arc<str>> {
+    let path = decoder.nonempty(field)?;
+    // RFC 6265 4.1.1: no control characters and no semicolon; a path of requests has neither.
+    if path.starts_with('/')
+        && path
+            .bytes()
+            .all(|byte| (0x21..0x7f).contains(&byte) && byte != b';')
+    {
+        return Some(path.value);
+    }
+    let message = format!("\"{}\" cannot be the path of a cookie", path.value);
+    decoder.report(Finding::new("E0103", path.span, message).help("start with \"/\""));
+    None
+}

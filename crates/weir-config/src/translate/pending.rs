@@ -1,0 +1,196 @@
+//! What is translated but not yet executed by the data plane. Whoever makes the data plane do one of these deletes
+//! its line: then nothing is said any more, and what is written is in effect.
+
+use crate::resource::decode::Decoder;
+use crate::resource::{Finding, HttpRule};
+use crate::yaml::{Node, Span};
+
+/// Field by kind and path, and what happens until it is in effect. `BackendTrafficPolicy` stands for both kinds of
+/// policy, `TrafficPolicy` for what only weir's own has.
+const PENDING: [(&str, &str); 28] = [
+    (
+        "BackendTrafficPolicy.healthCheck.active",
+        "endpoints are not probed",
+    ),
+    (
+        "BackendTrafficPolicy.healthCheck.passive",
+        "endpoints are not ejected",
+    ),
+    (
+        "BackendTrafficPolicy.healthCheck.panicThreshold",
+        "every ready endpoint may be picked",
+    ),
+    (
+        "BackendTrafficPolicy.retry",
+        "failed requests are not tried again",
+    ),
+    (
+        "BackendTrafficPolicy.circuitBreaker",
+        "there is no bound on connections and requests per backend",
+    ),
+    (
+        "BackendTrafficPolicy.timeout.http.connectionIdleTimeout",
+        "unused endpoint connections close after 60 seconds",
+    ),
+    (
+        "BackendTrafficPolicy.timeout.http.maxConnectionDuration",
+        "endpoint connections are kept as long as they work",
+    ),
+    (
+        "BackendTrafficPolicy.timeout.http.maxStreamDuration",
+        "the request timeout alone bounds an exchange",
+    ),
+    (
+        "BackendTrafficPolicy.timeout.http.streamIdleTimeout",
+        "weir's own progress bounds apply",
+    ),
+    (
+        "BackendTrafficPolicy.connection.bufferLimit",
+        "weir's own buffer limits apply",
+    ),
+    (
+        "BackendTrafficPolicy.tcpKeepalive",
+        "endpoint connections are not probed",
+    ),
+    ("BackendTrafficPolicy.dns", "names are resolved every 30 seconds"),
+    (
+        "BackendTrafficPolicy.proxyProtocol",
+        "endpoints get no PROXY protocol header",
+    ),
+    ("BackendTrafficPolicy.faultInjection", "no faults are injected"),
+    ("BackendTrafficPolicy.rateLimit.local", "requests are not limited"),
+    (
+        "BackendTrafficPolicy.requestBuffer",
+        "requests are streamed, not buffered",
+    ),
+    ("BackendTrafficPolicy.compressor", "responses are not compressed"),
+    ("BackendTrafficPolicy.compression", "responses are not compressed"),
+    (
+        "BackendTrafficPolicy.responseOverride",
+        "responses pass as they are",
+    ),
+    (
+        "TrafficPolicy.failover.overprovisioningPercent",
+        "destinations are used without regard to their tier",
+    ),
+    (
+        "TrafficPolicy.failover.failbackDelay",
+        "destinations are used without regard to their tier",
+    ),
+    (
+        "TrafficPolicy.failover.redistribute",
+        "a backend without usable endpoint keeps its share",
+    ),
+    (
+        "TrafficPolicy.failover.priorities",
+        "destinations are used without regard to their tier",
+    ),
+    (
+        "TrafficPolicy.sessionPersistence",
+        "sessions do not come back to their endpoint",
+    ),
+    ("HTTPRoute.retry", "failed requests are not tried again"),
+    (
+        "HTTPRoute.sessionPersistence",
+        "sessions do not come back to their endpoint",
+    ),
+    (
+        "HTTPRoute.backendRefs.priority",
+        "this backend gets its share all the time, not only when the others fail",
+    ),
+    (
+        "Backend.fallback",
+        "this Backend gets its share all the time, not only when the others fail",
+    ),
+];
+
+/// Says of each field of a policy's `spec` that is not in effect yet.
+pub(crate) fn report(decoder: &mut Decoder, spec: &Node, kind: &str) {
+    let is_own = kind == "TrafficPolicy";
+    for (field, effect) in PENDING {
+        let Some((owner, path)) = field.split_once('.') else {
+            continue;
+        };
+        let has_field = owner == "BackendTrafficPolicy" || is_own && owner == "TrafficPolicy";
+        if let Some(span) = place(spec, path).filter(|_| has_field) {
+            decoder.report(finding(path, span, effect));
+        }
+    }
+}
+
+/// What is to be said of a field of another object, such as `HTTPRoute.retry`; nothing once it is in effect.
+pub(crate) fn of_field(field: &str, span: Span) -> Option<Finding> {
+    let (name, effect) = PENDING.iter().find(|(name, _)| *name == field)?;
+    let path = name.split_once('.').map_or(*name, |(_, path)| path);
+    Some(finding(path, span, effect))
+}
+
+/// The same for every field of a rule.
+pub(crate) fn of_rule(rule: &HttpRule) -> impl Iterator<Item = Finding> {
+    let retry = rule.retry.as_ref().map(|retry| ("HTTPRoute.retry", retry.span));
+    let persistence = rule.session_persistence.as_ref();
+    let persistence = persistence.map(|found| ("HTTPRoute.sessionPersistence", found.span));
+    let priorities = rule.backends.iter().filter_map(|reference| reference.priority);
+    let priorities = priorities.map(|priority| ("HTTPRoute.backendRefs.priority", priority.span));
+    let fields = retry.into_iter().chain(persistence).chain(priorities);
+    fields.filter_map(|(field, span)| of_field(field, span))
+}
+
+fn finding(path: &str, span: Span, effect: &str) -> Finding {
+    Finding::new(
+        "W0318",
+        span,
+        format!("{path} is accepted, but not yet in effect"),
+    )
+    .label("not yet in effect")
+    .effect(effect)
+}
+
+/// Where the key at the end of `path` is written.
+fn place(spec: &Node, path: &str) -> Option<Span> {
+    let (inside, last) = path
+        .rsplit_once('.')
+        .map_or(("", path), |(inside, last)| (inside, last));
+    let mut node = spec;
+    for name in inside.split('.').filter(|name| !name.is_empty()) {
+        node = node.field(name)?;
+    }
+    let entry = node.entry(last)?;
+    (!entry.node.is_null()).then_some(entry.key_span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::Parser;
+
+    #[test]
+    fn fields_are_found_where_they_are_written() {
+        let tree = |text: &str| Parser::new().parse(text).root.expect(text);
+        let spec = tree("healthCheck:\n  active: {}\n  passive: null\nfailover: {redistribute: true}\n");
+        let said = |kind: &str| -> Vec<String> {
+            let mut decoder = Decoder::default();
+            report(&mut decoder, &spec, kind);
+            let findings = decoder.into_findings().into_iter();
+            findings
+                .map(|finding| {
+                    format!(
+                        "{}:{} {}",
+                        finding.span.line, finding.span.column, finding.message
+                    )
+                })
+                .collect()
+        };
+        let listed = |field: &str| PENDING.iter().any(|(name, _)| *name == field);
+        let mut expected = Vec::new();
+        if listed("BackendTrafficPolicy.healthCheck.active") {
+            expected.push("2:3 healthCheck.active is accepted, but not yet in effect".to_owned());
+        }
+        assert_eq!(said("BackendTrafficPolicy"), expected);
+        if listed("TrafficPolicy.failover.redistribute") {
+            expected.push("4:12 failover.redistribute is accepted, but not yet in effect".to_owned());
+        }
+        assert_eq!(said("TrafficPolicy"), expected);
+        assert!(of_field("HTTPRoute.hostnames", Span::default()).is_none());
+    }
+}
