@@ -1,4 +1,9 @@
-//! Policies by themselves (`rules`), and where they meet (`places`).
+//! Policies by themselves (`rules`, `health`, `upstream`, `traffic`), and where they meet (`places`, `effects`).
 
+mod effects;
+mod health;
+mod judge;
 mod places;
 mod rules;
+mod traffic;
+mod upstream;
