@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 use weir_model::{
     Action, Backend, ClientIp, Config, Destination, EndpointCondition, EndpointSource, Filter, FixedAnswer,
     HeaderChange, HeaderMatch, HostPattern, IdentityFields, Listener, Match, OriginPattern, PathMatch,
-    PathRewrite, QueryMatch, Redirect, Rewrite, Route, Rule, Target, Tier, ValueMatch, Weight,
+    PathRewrite, QueryMatch, Redirect, Rewrite, Route, Rule, Target, Tier, Timeouts, ValueMatch, Weight,
 };
 
 mod balance;
@@ -22,6 +22,20 @@ pub fn dump(config: &Config) -> String {
     // Writing to a String cannot fail.
     let _ = out.all();
     text
+}
+
+/// How a rule treats endpoints, requests and responses where that is not the default, one thing per line: health,
+/// limits, connections, retries, sessions, faults, bounds on time and so on.
+pub fn treatment(rule: &Rule) -> Vec<String> {
+    let mut lines = match &rule.action {
+        Action::Forward(forward) => upstream::lines(forward),
+        Action::Redirect(_) | Action::Answer(_) => Vec::new(),
+    };
+    lines.extend(rule.traffic.iter().flat_map(|spec| traffic::lines(spec)));
+    if rule.timeouts != Timeouts::default() {
+        lines.push(describe_timeouts(&rule.timeouts));
+    }
+    lines
 }
 
 struct Dump<'c, 'o> {
@@ -110,17 +124,7 @@ impl Dump<'_, '_> {
             }
         }
         self.lines("    ", rule.traffic.iter().flat_map(|spec| traffic::lines(spec)))?;
-        let timeouts = &rule.timeouts;
-        let bound =
-            |bound: Option<std::time::Duration>| bound.map_or("off".to_string(), |time| format!("{time:?}"));
-        writeln!(
-            self.out,
-            "    timeouts request {} try {} connect {:?}{}",
-            bound(timeouts.request),
-            bound(timeouts.backend_request),
-            timeouts.connect,
-            upstream::stream_bounds(timeouts)
-        )
+        writeln!(self.out, "    {}", describe_timeouts(&rule.timeouts))
     }
 
     fn lines(&mut self, indent: &str, lines: impl IntoIterator<Item = String>) -> fmt::Result {
@@ -209,6 +213,16 @@ impl Dump<'_, '_> {
 fn describe_identity(fields: IdentityFields) -> String {
     // Its own words say it best: one flag each.
     format!("{fields:?}").replace("IdentityFields ", "")
+}
+
+fn describe_timeouts(timeouts: &Timeouts) -> String {
+    format!(
+        "timeouts request {} try {} connect {:?}{}",
+        upstream::bound(&timeouts.request),
+        upstream::bound(&timeouts.backend_request),
+        timeouts.connect,
+        upstream::stream_bounds(timeouts)
+    )
 }
 
 fn describe_match(one: &Match) -> String {

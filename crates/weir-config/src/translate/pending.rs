@@ -7,26 +7,26 @@ use crate::yaml::{Node, Span};
 
 /// Field by kind and path, and what happens until it is in effect. `BackendTrafficPolicy` stands for both kinds of
 /// policy, `TrafficPolicy` for what only weir's own has.
-const PENDING: [(&str, &str); 28] = [
+const PENDING: [(&str, &str); 25] = [
     (
-        "BackendTrafficPolicy.healthCheck.active",
-        "endpoints are not probed",
+        "BackendTrafficPolicy.retry.numAttemptsPerPriority",
+        "retries stay where the request was sent first",
     ),
     (
-        "BackendTrafficPolicy.healthCheck.passive",
-        "endpoints are not ejected",
+        "BackendTrafficPolicy.circuitBreaker.maxConnections",
+        "there is no bound on connections per backend",
     ),
     (
-        "BackendTrafficPolicy.healthCheck.panicThreshold",
-        "every ready endpoint may be picked",
+        "BackendTrafficPolicy.circuitBreaker.maxPendingRequests",
+        "requests do not wait for connections",
     ),
     (
-        "BackendTrafficPolicy.retry",
-        "failed requests are not tried again",
+        "BackendTrafficPolicy.circuitBreaker.maxRequestsPerConnection",
+        "connections serve any number of requests",
     ),
     (
-        "BackendTrafficPolicy.circuitBreaker",
-        "there is no bound on connections and requests per backend",
+        "BackendTrafficPolicy.circuitBreaker.perEndpoint.maxConnections",
+        "there is no bound on connections per endpoint",
     ),
     (
         "BackendTrafficPolicy.timeout.http.connectionIdleTimeout",
@@ -35,14 +35,6 @@ const PENDING: [(&str, &str); 28] = [
     (
         "BackendTrafficPolicy.timeout.http.maxConnectionDuration",
         "endpoint connections are kept as long as they work",
-    ),
-    (
-        "BackendTrafficPolicy.timeout.http.maxStreamDuration",
-        "the request timeout alone bounds an exchange",
-    ),
-    (
-        "BackendTrafficPolicy.timeout.http.streamIdleTimeout",
-        "weir's own progress bounds apply",
     ),
     (
         "BackendTrafficPolicy.connection.bufferLimit",
@@ -89,7 +81,6 @@ const PENDING: [(&str, &str); 28] = [
         "TrafficPolicy.sessionPersistence",
         "sessions do not come back to their endpoint",
     ),
-    ("HTTPRoute.retry", "failed requests are not tried again"),
     (
         "HTTPRoute.sessionPersistence",
         "sessions do not come back to their endpoint",
@@ -167,7 +158,7 @@ mod tests {
     #[test]
     fn fields_are_found_where_they_are_written() {
         let tree = |text: &str| Parser::new().parse(text).root.expect(text);
-        let spec = tree("healthCheck:\n  active: {}\n  passive: null\nfailover: {redistribute: true}\n");
+        let spec = tree("connection:\n  bufferLimit: 1Ki\ndns: null\nfailover: {redistribute: true}\n");
         let said = |kind: &str| -> Vec<String> {
             let mut decoder = Decoder::default();
             report(&mut decoder, &spec, kind);
@@ -183,8 +174,8 @@ mod tests {
         };
         let listed = |field: &str| PENDING.iter().any(|(name, _)| *name == field);
         let mut expected = Vec::new();
-        if listed("BackendTrafficPolicy.healthCheck.active") {
-            expected.push("2:3 healthCheck.active is accepted, but not yet in effect".to_owned());
+        if listed("BackendTrafficPolicy.connection.bufferLimit") {
+            expected.push("2:3 connection.bufferLimit is accepted, but not yet in effect".to_owned());
         }
         assert_eq!(said("BackendTrafficPolicy"), expected);
         if listed("TrafficPolicy.failover.redistribute") {

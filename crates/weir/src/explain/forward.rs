@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use weir_balance::{
     Balancer, EndpointState, HashKey, Member, OverrideHosts, Pick, PickReason, Rng, Split, request_key,
 };
+use weir_config::translate::treatment;
 use weir_model::{
     Algorithm, BalanceSpec, Config, Destination, Endpoint, EndpointAddress, EndpointCondition,
     EndpointSource, Forward, Listener, ObjectName, Origin, Rule, Target, Weight,
@@ -23,6 +24,8 @@ pub(crate) struct Forwarding {
     pub(crate) policy: Option<(ObjectName, Origin)>,
     /// The policy in one line.
     pub(crate) algorithm: String,
+    /// How endpoints, requests and responses are treated, where that is not the default.
+    pub(crate) treatment: Vec<String>,
     pub(crate) destinations: Vec<DestinationPart>,
     /// Index of the destination, when the request decides it.
     pub(crate) destination: Option<usize>,
@@ -104,6 +107,7 @@ pub(crate) fn forward(
     let mut forwarding = Forwarding {
         policy: forward.policy.clone(),
         algorithm: words::algorithm(&forward.balance),
+        treatment: treatment(rule),
         destinations,
         destination: None,
         pick: String::new(),

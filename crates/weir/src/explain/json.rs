@@ -86,6 +86,7 @@ fn forward(forwarding: &Forwarding, simulated: Option<(Plan, &Prediction)>) -> V
     let mut value = json!({
         "policy": policy.map(|(object, place)| json!({"object": object.to_string(), "origin": origin(place)})),
         "algorithm": forwarding.algorithm,
+        "treatment": forwarding.treatment,
         "destinations": forwarding.destinations.iter().map(destination).collect::<Vec<_>>(),
         "destination": forwarding.destination,
         "pick": forwarding.pick,

@@ -54,6 +54,9 @@ pub(crate) fn to_text(
         Outcome::Forward(forwarding) => {
             page.policy(forwarding);
             page.policies(decision);
+            for (place, line) in forwarding.treatment.iter().enumerate() {
+                page.line(if place == 0 { "treatment" } else { "" }, line);
+            }
             page.forwarding(forwarding, simulated);
         }
     }

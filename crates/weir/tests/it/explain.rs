@@ -284,6 +284,40 @@ fn bx11_policies_that_lost_are_named_with_the_reason() {
 }
 
 #[test]
+fn bx11_how_endpoints_and_requests_are_treated_is_told() {
+    let files = Files::new();
+    let policy = "
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: first, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: random-route}]
+  healthCheck: {panicThreshold: 10, active: {type: HTTP, http: {path: /healthz}}}
+  retry: {numRetries: 4}
+  timeout: {http: {requestTimeout: 3s}}
+";
+    let treatment = [
+        "probe GET /healthz expects [200] host www.example.com every 3s within 1s down 3 up 1",
+        "panic below 10 %",
+        "retry 4 on connect-failure,refused-stream,status,cancelled,unavailable statuses [503] after 25ms to 250ms",
+        "timeouts request 3s try off connect 10s idle 3600s",
+    ];
+    files.folder.write("c.yaml", policy);
+    let (_, text) = files.explain(&["http://www.example.com:8080/random"]);
+    let shown = format!("treatment {}\n", treatment.join("\n          "));
+    assert!(text.contains(&shown), "{shown}\n{text}");
+    let (_, json) = files.explain(&["http://www.example.com:8080/random", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(
+        json["forward"]["treatment"],
+        serde_json::json!(treatment),
+        "{json}"
+    );
+    let (_, text) = files.explain(&["http://www.example.com:8080/round"]);
+    assert!(!text.contains("treatment"), "the default is not told: {text}");
+}
+
+#[test]
 fn bx11_policies_that_lost_are_told_to_programs() {
     let files = Files::new();
     files.folder.write("c.yaml", POLICIES);

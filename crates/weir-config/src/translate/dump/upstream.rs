@@ -367,7 +367,8 @@ fn described(word: &str, payload: Option<&Payload>) -> String {
     })
 }
 
-fn bound(span: &Option<Duration>) -> String {
+/// A bound on a time.
+pub(super) fn bound(span: &Option<Duration>) -> String {
     span.map_or("off".to_owned(), |span| format!("{span:?}"))
 }
 
