@@ -165,6 +165,11 @@ impl<H: Deref<Target = Counters>> Permit<H> {
         }
     }
 
+    /// Where the place is.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// A place for a retry; held from the decision to retry until the retry is over, its waiting included. `now_ms` is on
     /// the clock of picks. A request counts towards the budget when it takes [`Counted::ParallelRequests`]: once, for all of
     /// its tries together.

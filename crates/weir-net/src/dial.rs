@@ -57,6 +57,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::os::unix::net::UnixListener;
+    use std::time::Duration;
 
     #[test]
     fn a_connection_carries_bytes_both_ways() {
@@ -72,6 +73,22 @@ mod tests {
             far.write_all(b"back").unwrap();
             let length = poll_fn(|task| stream.poll_read(task, &mut buffer)).await.unwrap();
             assert_eq!(&buffer[..length], b"back");
+        });
+    }
+
+    #[test]
+    fn keepalive_is_what_was_asked_for() {
+        run(|event_loop| async move {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = EndpointAddress::Tcp(listener.local_addr().unwrap());
+            let stream = connect(&event_loop, &address).await.unwrap();
+            let socket = stream.socket();
+            assert!(!socket.keepalive().unwrap());
+            stream.keep_alive(Duration::from_millis(1_500), Duration::from_secs(7), 4);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(2));
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(7));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
         });
     }
 

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::Socket;
+use socket2::{Socket, TcpKeepalive};
 
 use crate::event_loop::{EventLoop, Readiness, Side};
 
@@ -139,6 +139,23 @@ impl Stream {
     /// Makes the coming close a reset, so that the peer cannot take a cut for a clean end. A Unix socket has none.
     pub fn reset_on_close(&self) {
         let _ = self.socket.set_linger(Some(Duration::ZERO));
+    }
+
+    /// Has the system find out whether a silent peer is still there (TCP keepalive): after `idle` without bytes, then
+    /// every `interval`, until `probes` of them went unanswered. Times count in whole seconds, at least one. A Unix
+    /// socket has none.
+    pub fn keep_alive(&self, idle: Duration, interval: Duration, probes: u32) {
+        let whole = |time: Duration| Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0));
+        let keepalive = TcpKeepalive::new()
+            .with_time(whole(idle))
+            .with_interval(whole(interval))
+            .with_retries(probes);
+        let _ = self.socket.set_tcp_keepalive(&keepalive);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     fn poll_send(

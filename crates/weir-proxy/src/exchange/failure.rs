@@ -12,9 +12,6 @@ use weir_wire::h1::encode::EncodeError;
 use weir_wire::host::HostError;
 use weir_wire::path::PathError;
 
-/// No endpoint can be used, but some have not been probed yet ([`super::pending`]).
-pub(super) const NOT_PROBED: &str = "no_endpoint_probed";
-
 /// A request that went wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
@@ -193,7 +190,7 @@ impl From<NoPick> for Failure {
             match no_pick {
                 NoPick::NoEndpoints => "no_endpoints",
                 NoPick::Unavailable => "no_endpoint_available",
-                NoPick::Pending => NOT_PROBED,
+                NoPick::Pending => "no_endpoint_probed",
                 NoPick::AllTried => "all_endpoints_tried",
                 NoPick::Override => "override_unavailable",
             },

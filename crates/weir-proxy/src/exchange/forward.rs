@@ -20,12 +20,12 @@ use super::{Exchange, Failure};
 use crate::compile::RuleTimeouts;
 use crate::time::NEVER;
 use crate::transit::{PumpFailure, ResponseScratch, Stall};
-use crate::upstream::{ConnectFailure, connect};
+use crate::upstream::{ConnectFailure, UpstreamConnection, connect};
 
 /// A connection on which a final response has begun.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) stream: Stream,
+    pub(super) connection: UpstreamConnection,
     /// With the head parsed and pinned.
     pub(super) response: Box<ResponseScratch>,
     pub(super) sending: Sending,
@@ -101,15 +101,15 @@ pub(super) async fn forward(
     let mut reused = chosen.held.0.take(now_ms);
     let failure = loop {
         let is_reused = reused.is_some();
-        let mut stream = match reused.take() {
-            Some(stream) => stream,
+        let mut connection = match reused.take() {
+            Some(connection) => connection,
             None => match open(exchange, chosen, timeouts, attempt.deadline_ms).await {
-                Ok(stream) => stream,
+                Ok(connection) => connection,
                 Err(failure) => break failure,
             },
         };
         exchange.ask_for_body(&mut attempt);
-        match poll_fn(|task| poll_head(exchange, &mut stream, &mut attempt, task)).await {
+        match poll_fn(|task| poll_head(exchange, &mut connection.stream, &mut attempt, task)).await {
             Ok(response) => {
                 let Try {
                     sending,
@@ -117,7 +117,7 @@ pub(super) async fn forward(
                     ..
                 } = attempt;
                 return Ok(Answered {
-                    stream,
+                    connection,
                     response,
                     sending,
                     watches_client,
@@ -145,22 +145,28 @@ async fn open(
     chosen: &Chosen<'_>,
     timeouts: &RuleTimeouts,
     try_deadline_ms: u64,
-) -> Result<Stream, Failure> {
-    let now_ms = exchange.worker.clock.refresh_ms();
+) -> Result<UpstreamConnection, Failure> {
+    let worker = exchange.worker;
+    let (places, _waiting) = chosen.take_places(&worker.pools)?;
+    let now_ms = worker.clock.refresh_ms();
     let whole_ms = exchange.deadline_ms.min(try_deadline_ms);
     let deadline_ms = whole_ms.min(now_ms.saturating_add(timeouts.connect_ms));
     let address = &chosen.held.0.endpoint.address;
     // Boxed so that connections that never open one do not carry the room for it.
     match Box::pin(connect(
-        &exchange.worker.event_loop,
+        &worker.event_loop,
         address,
-        &exchange.worker.pools,
+        &worker.pools,
         exchange.alarm(),
         deadline_ms,
     ))
     .await
     {
-        Ok(stream) => Ok(stream),
+        Ok(stream) => {
+            let spec = &chosen.upstream.spec.connection;
+            let now_ms = worker.clock.read_ms();
+            Ok(UpstreamConnection::new(stream, spec, Some(places), now_ms))
+        }
         Err(ConnectFailure::Refused) => Err(Failure::of_endpoint(TryEnd::Unreached, 502, "connect_failed")),
         Err(ConnectFailure::Exhausted) => Err(Failure::answered(503, "no_files")),
         Err(ConnectFailure::TimedOut) if deadline_ms == whole_ms => Err(exchange.timed_out()),

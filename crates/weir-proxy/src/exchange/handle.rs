@@ -49,15 +49,13 @@ async fn serve<'v>(
     policy::prepare(exchange, found, &way)?;
     policy::mirror(exchange, snapshot, &way);
     let mut tries = Tries::begin(&way)?;
+    if pending::is_to_wait(exchange, snapshot, &way) {
+        Box::pin(pending::wait(exchange, snapshot, &way)).await;
+    }
     let (chosen, answered) = loop {
         // In a scope of its own, so that what waits for the next try does not hold the last one.
         let waiting = {
-            let mut chosen = match pick::pick(exchange, snapshot, &way, &mut tries) {
-                Err(failure) if pending::is_reason(&failure) => {
-                    Box::pin(pending::pick(exchange, snapshot, &way, &mut tries)).await?
-                }
-                picked => picked?,
-            };
+            let mut chosen = pick::pick(exchange, snapshot, &way, &mut tries)?;
             let tried = forward::forward(exchange, found, &way, &mut chosen).await;
             feedback::tell(exchange, &mut chosen, &tried);
             passive::tell(exchange, &chosen, &tried);

@@ -7,7 +7,7 @@ use weir_balance::{Counted, Counters, Lease, NoPick, OverrideHosts, Permit, Pick
 use super::route::Way;
 use super::{Exchange, Failure};
 use crate::compile::{CompiledBalancer, Goal, LiveUpstream, Snapshot};
-use crate::upstream::Held;
+use crate::upstream::{Held, Places, Pools};
 
 /// What an exchange has tried already, and its place under the limit of the backend.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ pub(super) struct Chosen<'v> {
     pub(super) watched_since_us: Option<u64>,
 }
 
-impl Chosen<'_> {
+impl<'v> Chosen<'v> {
     /// Takes the request's place at the endpoint, where there is a limit.
     pub(super) fn enter(&mut self) -> Result<(), Failure> {
         let limit = self.upstream.spec.breakers.endpoint_requests;
@@ -100,6 +100,27 @@ impl Chosen<'_> {
             )?);
         }
         Ok(())
+    }
+
+    /// Takes the places of a connection that is about to be opened, and that of the request which waits for it.
+    pub(super) fn take_places(&self, pools: &Pools) -> Result<(Places, Permit<&'v Counters>), Failure> {
+        let (index, counters) = (self.picked.index, &self.upstream.counters);
+        let breakers = &self.upstream.spec.breakers;
+        let waiting = Permit::take(&**counters, Counted::PendingRequests, breakers.pending_requests)?;
+        let member = self.balancer.balancer.member(index);
+        let own_max = member
+            .and_then(|member| member.endpoint.traits.as_ref())
+            .and_then(|traits| traits.connections_max);
+        let endpoint_max = own_max.unwrap_or(breakers.endpoint_connections);
+        let is_full = counters.in_use(Counted::Connections) >= breakers.connections;
+        if is_full && breakers.connections > 0 {
+            pools.make_room(counters);
+        }
+        let places = Places::take(
+            (counters, breakers.connections),
+            (&self.held.0.endpoint.counters, endpoint_max),
+        )?;
+        Ok((places, waiting))
     }
 }
 

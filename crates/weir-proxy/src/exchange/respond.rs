@@ -78,7 +78,7 @@ pub(super) async fn relay(
             .chosen
             .held
             .0
-            .give(answered.stream, exchange.worker.clock.read_ms());
+            .give(answered.connection, exchange.worker.clock.read_ms());
     }
     match exchange.settle(outline.is_persistent) {
         Some(next) => Ok(next),
@@ -100,7 +100,7 @@ pub(super) async fn discard(exchange: &mut Exchange<'_>, chosen: Chosen<'_>, mut
             .download
             .begin(outline.body, Framing::Plain, false, now_ms);
         let rest = poll_fn(|task| {
-            let (stream, bytes_max) = (&mut answered.stream, limits::DRAIN_BODY_BYTES as u64);
+            let (stream, bytes_max) = (&mut answered.connection.stream, limits::DRAIN_BODY_BYTES as u64);
             Poll::Ready(
                 response
                     .download
@@ -109,7 +109,7 @@ pub(super) async fn discard(exchange: &mut Exchange<'_>, chosen: Chosen<'_>, mut
         });
         let is_drained = matches!(rest.await, Poll::Ready(Ok(()))) && answered.response.input.is_empty();
         if is_drained {
-            chosen.held.0.give(answered.stream, now_ms);
+            chosen.held.0.give(answered.connection, now_ms);
         }
     }
     exchange.worker.responses.give(answered.response);
@@ -322,11 +322,12 @@ fn poll_relay(
     task: &mut Context<'_>,
 ) -> Poll<Result<(), Broken>> {
     let Answered {
-        stream,
+        connection,
         response,
         sending,
         watches_client,
     } = answered;
+    let stream = &mut connection.stream;
     if let Err(failure) = exchange.poll_upload(stream, sending, task) {
         let reason = match failure.reason {
             Reason::Own(word) => word,

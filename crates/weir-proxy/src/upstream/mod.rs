@@ -3,9 +3,11 @@
 //! This folder owns pools and dialling. It knows endpoints and bytes but no exchange and no policy.
 
 mod connect;
+mod connection;
 mod pool;
 mod probe;
 
 pub(crate) use connect::{ConnectFailure, connect};
+pub(crate) use connection::{Places, UpstreamConnection};
 pub(crate) use pool::{EndpointPool, Held, Pools};
 pub(crate) use probe::ProbePlan;

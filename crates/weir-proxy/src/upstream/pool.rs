@@ -8,10 +8,10 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use weir_balance::EndpointState;
+use weir_balance::{Counters, EndpointState};
 use weir_model::limits;
-use weir_net::Stream;
 
+use super::UpstreamConnection;
 use crate::compile::LiveEndpoint;
 use crate::id_map::IdMap;
 
@@ -40,8 +40,8 @@ impl Allowance {
 
 #[derive(Debug)]
 struct Unused {
-    stream: Stream,
-    since_ms: u64,
+    connection: UpstreamConnection,
+    until_ms: u64,
 }
 
 /// A pool seen as its endpoint's load: what a lease holds without touching a shared reference count.
@@ -56,40 +56,45 @@ impl Deref for Held {
     }
 }
 
+impl Unused {
+    fn is_usable(&self, now_ms: u64) -> bool {
+        now_ms < self.until_ms && self.connection.stream.is_quiet()
+    }
+}
+
 impl EndpointPool {
     /// The connection used last, if one is still quiet.
-    pub(crate) fn take(&self, now_ms: u64) -> Option<Stream> {
+    pub(crate) fn take(&self, now_ms: u64) -> Option<UpstreamConnection> {
         loop {
-            let unused = self.unused.borrow_mut().pop()?;
+            let mut unused = self.unused.borrow_mut().pop()?;
             self.allowance.gave_back(1);
-            let is_fresh = now_ms.saturating_sub(unused.since_ms) < timeout_ms();
-            if is_fresh && unused.stream.is_quiet() {
-                return Some(unused.stream);
+            if unused.is_usable(now_ms) {
+                unused.connection.begin_request();
+                return Some(unused.connection);
             }
         }
     }
 
-    /// Takes a connection back whose last response is complete. It is closed instead when there are enough already
-    /// or the endpoint is gone.
-    pub(crate) fn give(&self, stream: Stream, now_ms: u64) {
+    /// Takes a connection back whose last response is complete. It is closed instead when it has served its time, when
+    /// there are enough already or the endpoint is gone.
+    pub(crate) fn give(&self, connection: UpstreamConnection, now_ms: u64) {
+        let until_ms = connection.unused_until_ms(now_ms);
+        if until_ms <= now_ms {
+            return;
+        }
         let mut unused = self.unused.borrow_mut();
         let is_room = unused.len() < limits::POOL_IDLE_CONNECTIONS
             && self.allowance.kept.get() < self.allowance.kept_max;
         if is_room && !self.is_closed.get() && self.endpoint.is_listed() {
             self.allowance.kept.set(self.allowance.kept.get() + 1);
-            unused.push(Unused {
-                stream,
-                since_ms: now_ms,
-            });
+            unused.push(Unused { connection, until_ms });
         }
     }
 
     fn sweep(&self, now_ms: u64) {
         let mut unused = self.unused.borrow_mut();
         let before = unused.len();
-        unused.retain(|unused| {
-            now_ms.saturating_sub(unused.since_ms) < timeout_ms() && unused.stream.is_quiet()
-        });
+        unused.retain(|unused| unused.is_usable(now_ms));
         self.allowance.gave_back(before - unused.len());
     }
 
@@ -152,6 +157,21 @@ impl Pools {
         });
     }
 
+    /// Closes one unused connection that takes a place at the backend of these counters, so that one to another of its
+    /// endpoints may be opened; `false` when there is none.
+    pub(crate) fn make_room(&self, backend: &Counters) -> bool {
+        self.by_endpoint.borrow().values().any(|pool| {
+            let mut unused = pool.unused.borrow_mut();
+            let place = unused
+                .iter()
+                .position(|unused| unused.connection.is_counted_by(backend));
+            place.map(|place| unused.remove(place)).is_some_and(|_closed| {
+                pool.allowance.gave_back(1);
+                true
+            })
+        })
+    }
+
     /// Closes all unused connections: their descriptors are needed.
     pub(crate) fn close_unused(&self) {
         for pool in self.by_endpoint.borrow().values() {
@@ -165,8 +185,4 @@ impl Pools {
             pool.sweep(now_ms);
         }
     }
-}
-
-fn timeout_ms() -> u64 {
-    limits::POOL_IDLE_TIMEOUT.as_millis() as u64
 }

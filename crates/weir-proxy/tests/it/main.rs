@@ -5,6 +5,7 @@ mod harness;
 
 mod balancing;
 mod bodies;
+mod breakers;
 mod filters;
 mod forwarding;
 mod framing;

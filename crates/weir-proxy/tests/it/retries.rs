@@ -1,4 +1,4 @@
-//! Retries, their budget and what breakers refuse (feature rows LB28 to LB30, RL03).
+//! Retries and their budget (feature rows LB28, LB29, RL03).
 
 use std::collections::HashMap;
 use std::io::{BufReader, Write};
@@ -12,7 +12,6 @@ use weir_model::{
     Algorithm, Backoff, BalanceSpec, Breakers, Period, Retry, RetryCondition, RetryConditions, RetryLimit,
     StatusSet, UpstreamSpec,
 };
-use weir_proxy::Options;
 
 const RULE: &str = "httproute/default/route/rule/0";
 
@@ -313,71 +312,6 @@ fn lb29_tries_stay_within_the_budget_when_every_answer_is_a_failure() {
             .find(refused)
             .is_some_and(|failure| failure.count > 500)
     );
-}
-
-#[test]
-fn lb30_requests_over_the_limit_are_refused_at_once() {
-    for (breakers, word) in [
-        (
-            Breakers {
-                parallel_requests: 5,
-                ..Breakers::default()
-            },
-            "backend_requests_full",
-        ),
-        (
-            Breakers {
-                endpoint_requests: 5,
-                ..Breakers::default()
-            },
-            "endpoint_requests_full",
-        ),
-    ] {
-        let is_open = Arc::new(AtomicBool::new(false));
-        let gate = Arc::clone(&is_open);
-        let backend = Backend::answering(move |_| {
-            while !gate.load(Ordering::SeqCst) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            respond(200, "", b"ok")
-        });
-        let mut plan = plan(&[backend.address], on_everything(), breakers);
-        plan = plan.forward(|forward| forward.retry = None);
-        let rig = Rig::with(
-            &plan,
-            Options {
-                workers: 2,
-                reason_header: true,
-                ..Options::default()
-            },
-        );
-        let mut held: Vec<_> = (0..5).map(|_| rig.client()).collect();
-        for client in &mut held {
-            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        }
-        eventually("five are held", || backend.requests() == 5);
-        let mut others: Vec<_> = (0..15).map(|_| rig.client()).collect();
-        let times: Vec<Duration> = others
-            .iter_mut()
-            .map(|client| {
-                let start = Instant::now();
-                let response = client.get("/");
-                assert_eq!((response.status, response.reason()), (503, word));
-                start.elapsed()
-            })
-            .collect();
-        let within = times
-            .iter()
-            .filter(|time| **time < Duration::from_millis(10))
-            .count();
-        assert!(within >= 12, "{times:?}");
-        is_open.store(true, Ordering::SeqCst);
-        for client in &mut held {
-            assert_eq!(client.response().status, 200);
-        }
-        eventually("places are given back", || rig.get("/").status == 200);
-        assert!(others[0].get("/").status == 200);
-    }
 }
 
 /// Three backends of which the first can be killed or stopped; counts what arrives by path.

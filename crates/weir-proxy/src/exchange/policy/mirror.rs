@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use weir_balance::{Lease, Pick};
-use weir_model::limits;
+use weir_model::{ConnectionSpec, limits};
 use weir_net::Stream;
 use weir_wire::connection::Connection;
 use weir_wire::h1::chunked::{LAST_CHUNK, write_chunk};
@@ -15,7 +15,7 @@ use super::super::{Exchange, outbound};
 use crate::compile::{MirrorTarget, Snapshot};
 use crate::time::{Alarm, Timer};
 use crate::transit::{Framing, ResponseScratch, TeeEnd, tee};
-use crate::upstream::{Held, connect};
+use crate::upstream::{Held, UpstreamConnection, connect};
 use crate::worker::Worker;
 
 /// A copy on its way.
@@ -104,23 +104,32 @@ async fn exchange_copy(
     alarm: Alarm<'_>,
     deadline_ms: u64,
 ) -> Result<(), Lost> {
-    let mut stream = match copy.held.0.take(copy.worker.clock.read_ms()) {
-        Some(stream) => stream,
-        None => connect(
-            &copy.worker.event_loop,
-            &copy.held.0.endpoint.address,
-            &copy.worker.pools,
-            alarm,
-            deadline_ms,
-        )
-        .await
-        .map_err(|_| Lost)?,
+    let mut connection = match copy.held.0.take(copy.worker.clock.read_ms()) {
+        Some(connection) => connection,
+        None => {
+            let stream = connect(
+                &copy.worker.event_loop,
+                &copy.held.0.endpoint.address,
+                &copy.worker.pools,
+                alarm,
+                deadline_ms,
+            )
+            .await
+            .map_err(|_| Lost)?;
+            UpstreamConnection::new(
+                stream,
+                &ConnectionSpec::default(),
+                None,
+                copy.worker.clock.read_ms(),
+            )
+        }
     };
-    send(&copy, &mut stream, scratch, alarm, deadline_ms).await?;
-    let is_reusable = forget_response(copy.method, &mut stream, scratch, alarm, deadline_ms).await?;
+    let stream = &mut connection.stream;
+    send(&copy, stream, scratch, alarm, deadline_ms).await?;
+    let is_reusable = forget_response(copy.method, stream, scratch, alarm, deadline_ms).await?;
     drop(copy.lease);
     if is_reusable {
-        copy.held.0.give(stream, copy.worker.clock.read_ms());
+        copy.held.0.give(connection, copy.worker.clock.read_ms());
     }
     Ok(())
 }
