@@ -50,3 +50,69 @@ pub(crate) fn attempts(decoder: &mut Decoder, field: Field<'_>) -> Option<u32> {
     }
     Some(number.min(most))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use weir_model::RetryCondition;
+
+    use super::*;
+    use crate::yaml::Parser;
+
+    /// What `retry` means, and the codes of what is said of it.
+    fn read(text: &str) -> (Option<Retry>, Vec<&'static str>) {
+        let tree = Parser::new().parse(text).root.expect(text);
+        let mut decoder = Decoder::default();
+        let found = decode(&mut decoder, Field::new("retry", &tree));
+        let findings = decoder.into_findings();
+        (found, findings.iter().map(|finding| finding.code).collect())
+    }
+
+    #[test]
+    fn lb28_a_route_retries_listed_codes_and_failures_to_get_an_answer() {
+        let (found, said) = read("{codes: [500, 502], attempts: 3, backoff: 100ms}");
+        let found = found.expect("a retry");
+        assert!(said.is_empty(), "{said:?}");
+        assert_eq!(found.attempts, 3);
+        assert_eq!(found.statuses.ranges(), [500..=500, 502..=502]);
+        for condition in [
+            RetryCondition::Status,
+            RetryCondition::ConnectFailure,
+            RetryCondition::Reset,
+            RetryCondition::TryTimeout,
+        ] {
+            assert!(found.conditions.holds(condition), "{condition:?}");
+        }
+        assert!(!found.conditions.holds(RetryCondition::ServerError));
+        let backoff = (found.backoff.base, found.backoff.max, found.backoff.is_minimum);
+        assert_eq!(backoff, (Duration::from_millis(100), Duration::from_secs(1), true));
+        let plain = read("{}").0.expect("a retry");
+        assert!(plain.statuses.is_empty() && !plain.backoff.is_minimum);
+        assert_eq!((plain.attempts, plain.backoff), (2, Backoff::default()));
+        assert_eq!(read("{attempts: 0}").0.map(|retry| retry.attempts), Some(0));
+    }
+
+    #[test]
+    fn lb28_numbers_of_a_route_are_bounded() {
+        for (text, said) in [
+            ("{codes: [399]}", &["E0103"][..]),
+            ("{codes: [400]}", &[]),
+            ("{codes: [599]}", &[]),
+            ("{codes: [600]}", &["E0103"]),
+            ("{codes: [a]}", &["E0101"]),
+            ("{attempts: -1}", &["E0103"]),
+            ("{attempts: 31}", &[]),
+            ("{attempts: 32}", &[]),
+            ("{attempts: 33}", &["W0317"]),
+            ("{backoff: 1}", &["E0103"]),
+            ("{code: [500]}", &["W0101"]),
+            ("[]", &["E0101"]),
+        ] {
+            let (found, codes) = read(text);
+            assert_eq!(codes, said, "{text}");
+            assert_eq!(found.is_none(), codes.iter().any(|code| code.starts_with('E')), "{text}");
+        }
+        assert_eq!(read("{attempts: 33}").0.map(|retry| retry.attempts), Some(32));
+    }
+}

@@ -14,6 +14,7 @@ use super::filter::{self, TenantFilterSet};
 use super::route;
 use super::spine::backend_key;
 use crate::resource::{BarePrefix, Tenant, TenantService};
+use crate::translate::effective::PolicySettings;
 use crate::translate::index::Object;
 use crate::translate::options::Options;
 use crate::translate::reporter::Reporter;
@@ -38,6 +39,7 @@ pub(super) struct Common {
 pub(super) fn write(mut writer: RuleWriter<'_, '_>) -> Vec<Rule> {
     let tenant = writer.tenant;
     let mut drafts = Vec::new();
+    let mut settings = PolicySettings::default();
     match writer.common() {
         Err(answer) => drafts.push(Draft::answer(vec![writer.prefix_match()], answer)),
         Ok(common) => {
@@ -47,20 +49,35 @@ pub(super) fn write(mut writer: RuleWriter<'_, '_>) -> Vec<Rule> {
                 true => route::write(&mut writer, &common, &services, &mut drafts),
                 false => writer.everything(&common, services, &mut drafts),
             }
+            settings = common.spec.settings;
         }
     }
     let origin = tenant.origin(tenant.spec.span);
-    let rule = |(place, draft): (usize, Draft)| Rule {
-        key: backend_key(tenant.id(), &format!("rule/{place}")),
-        name: None,
-        matches: draft.matches,
-        filters: draft.filters,
-        action: draft.action,
-        timeouts: draft.timeouts,
-        traffic: None,
-        origin: draft.origin.unwrap_or_else(|| origin.clone()),
+    let rule = |(place, draft): (usize, Draft)| {
+        let mut rule = Rule {
+            key: backend_key(tenant.id(), &format!("rule/{place}")),
+            name: None,
+            matches: draft.matches,
+            filters: draft.filters,
+            action: draft.action,
+            timeouts: draft.timeouts,
+            traffic: None,
+            origin: draft.origin.unwrap_or_else(|| origin.clone()),
+        };
+        apply(&settings, &mut rule);
+        rule
     };
     drafts.into_iter().enumerate().map(rule).collect()
+}
+
+/// What a tenant's policy says besides balance and treatment of services, for one rule.
+fn apply(settings: &PolicySettings, rule: &mut Rule) {
+    if let Action::Forward(forward) = &mut rule.action {
+        let persistence = settings.persistence.as_ref();
+        forward.persistence = persistence.map(|persistence| persistence.for_rule(&rule.key));
+        let traffic = settings.traffic.as_ref();
+        rule.traffic = traffic.map(|traffic| traffic.for_rule(rule));
+    }
 }
 
 /// A rule without its key.
