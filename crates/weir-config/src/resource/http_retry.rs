@@ -86,7 +86,10 @@ mod tests {
         }
         assert!(!found.conditions.holds(RetryCondition::ServerError));
         let backoff = (found.backoff.base, found.backoff.max, found.backoff.is_minimum);
-        assert_eq!(backoff, (Duration::from_millis(100), Duration::from_secs(1), true));
+        assert_eq!(
+            backoff,
+            (Duration::from_millis(100), Duration::from_secs(1), true)
+        );
         let plain = read("{}").0.expect("a retry");
         assert!(plain.statuses.is_empty() && !plain.backoff.is_minimum);
         assert_eq!((plain.attempts, plain.backoff), (2, Backoff::default()));
@@ -111,7 +114,11 @@ mod tests {
         ] {
             let (found, codes) = read(text);
             assert_eq!(codes, said, "{text}");
-            assert_eq!(found.is_none(), codes.iter().any(|code| code.starts_with('E')), "{text}");
+            assert_eq!(
+                found.is_none(),
+                codes.iter().any(|code| code.starts_with('E')),
+                "{text}"
+            );
         }
         assert_eq!(read("{attempts: 33}").0.map(|retry| retry.attempts), Some(32));
     }

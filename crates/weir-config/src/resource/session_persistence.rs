@@ -271,17 +271,34 @@ mod tests {
     #[test]
     fn ch13_both_shapes_of_the_api_are_read() {
         let (name, found) = cookie("{}");
-        assert_eq!((name, found.path, found.lifetime), (None, CookiePath::OfMatch, CookieLifetime::Session));
-        let (name, found) = cookie("{sessionName: s, absoluteTimeout: 1h, cookieConfig: {lifetimeType: Permanent}}");
+        assert_eq!(
+            (name, found.path, found.lifetime),
+            (None, CookiePath::OfMatch, CookieLifetime::Session)
+        );
+        let (name, found) =
+            cookie("{sessionName: s, absoluteTimeout: 1h, cookieConfig: {lifetimeType: Permanent}}");
         assert_eq!(name.as_deref(), Some("s"));
-        assert_eq!((found.path, found.lifetime), (CookiePath::OfMatch, CookieLifetime::Permanent));
+        assert_eq!(
+            (found.path, found.lifetime),
+            (CookiePath::OfMatch, CookieLifetime::Permanent)
+        );
         let (name, found) = cookie("{type: Cookie, cookie: {name: s, path: /a, lifetimeType: Session}}");
         assert_eq!(name.as_deref(), Some("s"));
         assert_eq!(found.path, CookiePath::Fixed("/a".into()));
-        assert_eq!(cookie("{cookie: {}}").1.path, CookiePath::Fixed("/".into()), "GEP-1619");
-        for text in ["{type: Header, sessionName: X-S}", "{type: Header, header: {name: X-S}}"] {
+        assert_eq!(
+            cookie("{cookie: {}}").1.path,
+            CookiePath::Fixed("/".into()),
+            "GEP-1619"
+        );
+        for text in [
+            "{type: Header, sessionName: X-S}",
+            "{type: Header, header: {name: X-S}}",
+        ] {
             let found = read(text).0.expect(text);
-            assert_eq!((found.name.as_deref(), found.carrier), (Some("x-s"), TokenCarrier::Header));
+            assert_eq!(
+                (found.name.as_deref(), found.carrier),
+                (Some("x-s"), TokenCarrier::Header)
+            );
         }
     }
 
@@ -301,8 +318,14 @@ mod tests {
                 "{type: Header, cookieConfig: {}}",
                 "E0105 \"cookieConfig\" does not go with the type Header",
             ),
-            ("{type: Header, cookie: {}}", "E0105 \"cookie\" does not go with the type Header"),
-            ("{header: {name: a}}", "E0105 \"header\" does not go with the type Cookie"),
+            (
+                "{type: Header, cookie: {}}",
+                "E0105 \"cookie\" does not go with the type Header",
+            ),
+            (
+                "{header: {name: a}}",
+                "E0105 \"header\" does not go with the type Cookie",
+            ),
             (
                 "{sessionName: a, cookie: {}}",
                 "E0105 \"sessionName\" and \"cookie\" cannot be used together",
@@ -316,16 +339,31 @@ mod tests {
                 "{sessionName: \"a b\"}",
                 "E0103 \"a b\" cannot be the name of a cookie or header",
             ),
-            ("{cookie: {path: a}}", "E0103 \"a\" cannot be the path of a cookie"),
+            (
+                "{cookie: {path: a}}",
+                "E0103 \"a\" cannot be the path of a cookie",
+            ),
             (
                 "{cookie: {path: \"/a;b\"}}",
                 "E0103 \"/a;b\" cannot be the path of a cookie",
             ),
-            ("{absoluteTimeout: 0s}", "E0103 \"absoluteTimeout\" is out of range"),
-            ("{absoluteTimeout: 8784h1ms}", "E0103 \"absoluteTimeout\" is out of range"),
+            (
+                "{absoluteTimeout: 0s}",
+                "E0103 \"absoluteTimeout\" is out of range",
+            ),
+            (
+                "{absoluteTimeout: 8784h1ms}",
+                "E0103 \"absoluteTimeout\" is out of range",
+            ),
             ("{idleTimeout: 1h}", "W0252 idleTimeout is not supported"),
-            ("{absoluteTimeout: 1500ms}", "W0102 a session lives for whole seconds"),
-            ("{mode: Balanced}", "W0101 sessionPersistence has no field \"mode\""),
+            (
+                "{absoluteTimeout: 1500ms}",
+                "W0102 a session lives for whole seconds",
+            ),
+            (
+                "{mode: Balanced}",
+                "W0101 sessionPersistence has no field \"mode\"",
+            ),
         ] {
             let (found, said) = read(text);
             assert_eq!(said.first().map(String::as_str), Some(message), "{text} {said:?}");
@@ -340,7 +378,10 @@ mod tests {
     #[test]
     fn ch13_a_name_is_made_from_the_rules_key() {
         let found = read("{}").0.expect("sessions");
-        assert_eq!(&*found.for_rule("httproute/a/b c/rule/0").name, "httproute-a-b-c-rule-0");
+        assert_eq!(
+            &*found.for_rule("httproute/a/b c/rule/0").name,
+            "httproute-a-b-c-rule-0"
+        );
         let mut decoder = Decoder::default();
         let tree = Parser::new().parse("{mode: Balanced}").root.expect("a tree");
         let own = decode_own(&mut decoder, Field::new("sessionPersistence", &tree));

@@ -7,42 +7,18 @@ use crate::yaml::{Node, Span};
 
 /// Field by kind and path, and what happens until it is in effect. `BackendTrafficPolicy` stands for both kinds of
 /// policy, `TrafficPolicy` for what only weir's own has.
-const PENDING: [(&str, &str); 25] = [
+const PENDING: [(&str, &str); 19] = [
     (
         "BackendTrafficPolicy.retry.numAttemptsPerPriority",
         "retries stay where the request was sent first",
-    ),
-    (
-        "BackendTrafficPolicy.circuitBreaker.maxConnections",
-        "there is no bound on connections per backend",
     ),
     (
         "BackendTrafficPolicy.circuitBreaker.maxPendingRequests",
         "requests do not wait for connections",
     ),
     (
-        "BackendTrafficPolicy.circuitBreaker.maxRequestsPerConnection",
-        "connections serve any number of requests",
-    ),
-    (
-        "BackendTrafficPolicy.circuitBreaker.perEndpoint.maxConnections",
-        "there is no bound on connections per endpoint",
-    ),
-    (
-        "BackendTrafficPolicy.timeout.http.connectionIdleTimeout",
-        "unused endpoint connections close after 60 seconds",
-    ),
-    (
-        "BackendTrafficPolicy.timeout.http.maxConnectionDuration",
-        "endpoint connections are kept as long as they work",
-    ),
-    (
         "BackendTrafficPolicy.connection.bufferLimit",
         "weir's own buffer limits apply",
-    ),
-    (
-        "BackendTrafficPolicy.tcpKeepalive",
-        "endpoint connections are not probed",
     ),
     ("BackendTrafficPolicy.dns", "names are resolved every 30 seconds"),
     (
