@@ -42,7 +42,9 @@ impl Many {
                 stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
                 let mut stream = BufReader::new(stream);
                 if read_head(&mut stream).is_some() {
-                    let _gone = stream.get_mut().write_all(&respond(200, "connection: close\r\n", b"well"));
+                    let _gone = stream
+                        .get_mut()
+                        .write_all(&respond(200, "connection: close\r\n", b"well"));
                 }
             }
         });
@@ -109,8 +111,10 @@ fn hc19_two_hundred_endpoints_of_five_hundred_routes() {
     let (elapsed, asked) = (begun.elapsed(), many.total() - before);
     let expected = 200.0 * elapsed.as_secs_f64() / interval.as_secs_f64();
     let part = asked as f64 / expected;
-    println!("{asked} probes, {expected:.0} expected");
-    assert!((0.85..1.15).contains(&part), "{asked} probes, {expected:.0} expected");
+    assert!(
+        (0.85..1.15).contains(&part),
+        "{asked} probes, {expected:.0} expected"
+    );
     let counts = many.asked();
     let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
     assert!(most - least <= 3, "{least} to {most}");
@@ -130,10 +134,13 @@ fn hc08_ten_thousand_probes() {
     let before = open_files();
     let begun = Instant::now();
     while many.total() < 10_000 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{} probes", many.total());
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{} probes",
+            many.total()
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
-    println!("10,000 probes in {:?}", begun.elapsed());
     // Probes are under way all the time: as many as endpoints at most, one file at each end.
     let most = before + 2 * many.addresses.len();
     assert!(open_files() <= most, "{before} before, {} after", open_files());

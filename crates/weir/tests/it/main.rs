@@ -12,6 +12,7 @@ mod echo;
 mod explain;
 mod filters;
 mod harness;
+mod health;
 mod hostile;
 mod load_balancing;
 mod overrides;

@@ -1,0 +1,143 @@
+//! Health checks through the binary: backends that are killed, stopped and started again (rows HC01, HC09, HC12, HC13).
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Client, Gateway, PATIENCE, Process, free_port, gateway_and_service};
+
+/// A Service over these ports whose endpoints are checked as `health_check` says.
+fn config(port: u16, backend_ports: &[u16], health_check: &str) -> String {
+    gateway_and_service(port, backend_ports)
+        + &format!(
+            "\
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: only, namespace: default}}
+spec:
+  parentRefs: [{{name: eg}}]
+  rules: [{{backendRefs: [{{name: backend, port: 3000}}]}}]
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {{name: checked, namespace: default}}
+spec:
+  targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}}]
+  healthCheck: {health_check}
+"
+        )
+}
+
+const PROBES: &str =
+    "{active: {type: HTTP, http: {path: /healthz}, interval: 50ms, timeout: 500ms, unhealthyThreshold: 2}}";
+
+fn echo(port: u16, flags: &[&str]) -> Process {
+    let listen = format!("127.0.0.1:{port}");
+    let process = Process::start(&[&["echo", "--listen", &listen], flags].concat());
+    process.stdout.wait_after(0, "echo: http");
+    process
+}
+
+/// Asks until `pod` has answered. Every answer is a good one.
+fn wait_for_pod(client: &mut Client, pod: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while client.get("/", &[]).pod() != pod {
+        assert!(Instant::now() < deadline, "{pod} never answers");
+    }
+}
+
+/// Who answers 40 requests. Every answer is a good one.
+fn pods(client: &mut Client) -> BTreeSet<String> {
+    (0..40).map(|_| client.get("/", &[]).pod()).collect()
+}
+
+#[test]
+fn hc01_hc13_a_killed_backend_loses_its_traffic_and_gets_it_back() {
+    let ports = [free_port(), free_port(), free_port()];
+    let names = ports.map(|port| format!("echo-{port}"));
+    let mut backends: Vec<Process> = ports.iter().map(|port| echo(*port, &[])).collect();
+    let port = free_port();
+    let gateway = Gateway::start(port, &config(port, &ports, PROBES));
+    let log = &gateway.process.stderr;
+    let mut client = Client::connect(gateway.address);
+    assert_eq!(pods(&mut client), names.iter().cloned().collect());
+
+    drop(backends.remove(1));
+    // Between its death and the probes' verdict, nobody notices either: nothing was sent to a closed port.
+    let others = BTreeSet::from([names[0].clone(), names[2].clone()]);
+    assert_eq!(pods(&mut client), others);
+    let dead = format!("endpoint 127.0.0.1:{} is unhealthy: ", ports[1]);
+    let line = log.wait_after(0, &dead);
+    assert!(
+        line.ends_with("2 probes in a row failed, the last with a refused connection (check GET /healthz)"),
+        "{line}"
+    );
+    assert_eq!(pods(&mut client), others);
+
+    let before = log.count();
+    backends.push(echo(ports[1], &[]));
+    let begun = Instant::now();
+    log.wait_after(before, &format!("endpoint 127.0.0.1:{} is healthy", ports[1]));
+    wait_for_pod(&mut client, &names[1]);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(
+        log.text().matches(&dead).count(),
+        1,
+        "one line per change (HC09): {}",
+        log.text()
+    );
+}
+
+#[test]
+fn hc01_a_backend_that_is_stopped_is_found_by_silence() {
+    let ports = [free_port(), free_port()];
+    let backends = ports.map(|port| echo(port, &[]));
+    let port = free_port();
+    let gateway = Gateway::start(port, &config(port, &ports, PROBES));
+    let log = &gateway.process.stderr;
+    log.wait_after(0, &format!(":{} is healthy", ports[0]));
+    log.wait_after(0, &format!(":{} is healthy", ports[1]));
+    backends[0].signal("STOP");
+    log.wait_after(0, "the last without an answer in time");
+    let mut client = Client::connect(gateway.address);
+    assert_eq!(pods(&mut client), BTreeSet::from([format!("echo-{}", ports[1])]));
+    let before = log.count();
+    backends[0].signal("CONT");
+    log.wait_after(before, &format!(":{} is healthy", ports[0]));
+    wait_for_pod(&mut client, &format!("echo-{}", ports[0]));
+}
+
+#[test]
+fn hc02_a_gateway_that_starts_beside_a_dead_backend_answers_everything() {
+    let ports = [free_port(), free_port(), free_port()];
+    let _alive = [echo(ports[0], &[]), echo(ports[2], &[])];
+    let port = free_port();
+    let gateway = Gateway::start(port, &config(port, &ports, PROBES));
+    let mut client = Client::connect(gateway.address);
+    let expected = [ports[0], ports[2]].map(|port| format!("echo-{port}"));
+    assert!(pods(&mut client).is_subset(&expected.into()));
+    let line = gateway.process.stderr.wait_after(0, "is unhealthy");
+    assert!(
+        line.contains("its first probe failed with a refused connection"),
+        "{line}"
+    );
+}
+
+#[test]
+fn hc11_hc12_a_backend_that_answers_500_is_ejected_for_a_while() {
+    let ports = [free_port(), free_port()];
+    let _backends = [echo(ports[0], &[]), echo(ports[1], &["--status", "500"])];
+    let port = free_port();
+    let passive = "{passive: {consecutive5XxErrors: 3, interval: 50ms, baseEjectionTime: 300ms, maxEjectionPercent: 50}}";
+    let gateway = Gateway::start(port, &config(port, &ports, passive));
+    let mut client = Client::connect(gateway.address);
+    let bad = (0..40).filter(|_| client.get("/", &[]).status == 500).count();
+    assert!((3..=9).contains(&bad), "{bad}");
+    let log = &gateway.process.stderr;
+    let line = log.wait_after(0, "is ejected");
+    assert!(
+        line.contains("for 0.3 s: 3 5xx or no answers in a row (backend service/default/backend/3000)"),
+        "{line}"
+    );
+    log.wait_after(0, "is back: its ejection is over");
+}
