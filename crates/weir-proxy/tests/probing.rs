@@ -117,7 +117,7 @@ fn hc19_two_hundred_endpoints_of_five_hundred_routes() {
     );
     let counts = many.asked();
     let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
-    assert!(most - least <= 3, "{least} to {most}");
+    assert!(most - least <= 6, "{least} to {most}");
     let report = rig.gateway.health();
     assert_eq!(report.probes.len(), 200);
     assert!(report.probes.iter().all(|probe| probe.failed == 0), "{report:?}");

@@ -27,7 +27,7 @@ fn documentation(name: &str) -> String {
 #[test]
 fn every_yaml_block_of_the_documentation_is_accepted() {
     let mut checked = 0;
-    for name in ["README.md", "docs/load-balancing.md"] {
+    for name in ["README.md", "docs/load-balancing.md", "docs/health.md"] {
         for (line, block) in blocks(&documentation(name), "yaml") {
             let finished = weir(&["check", "-o", "json", "-"], block);
             let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
