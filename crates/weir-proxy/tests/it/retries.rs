@@ -471,3 +471,40 @@ fn lb29_an_outage_costs_little_more_than_what_was_offered_and_ends_when_it_ends(
     assert!(tries <= 2_400 + free, "{tries} tries of 2000 requests");
     assert!(tries >= 2_200, "{tries}: the budget is there to be used");
 }
+
+#[test]
+fn bx01_lb08_balancers_learn_from_how_tries_end() {
+    // One client after the other: nothing is ever in flight, so only what was learned can tell endpoints apart.
+    for algorithm in [Algorithm::Adaptive, Algorithm::PeakEwma] {
+        let slow = Backend::answering(|_| {
+            std::thread::sleep(Duration::from_millis(30));
+            respond(200, "", b"")
+        });
+        let fast = [Backend::named("a"), Backend::named("b")];
+        let addresses = [slow.address, fast[0].address, fast[1].address];
+        let plan = Plan::to(&addresses).balance(BalanceSpec {
+            algorithm: algorithm.clone(),
+            ..BalanceSpec::default()
+        });
+        let rig = Rig::new(&plan);
+        let mut client = rig.client();
+        for _ in 0..120 {
+            assert_eq!(client.get("/").status, 200);
+        }
+        assert!(slow.requests() < 20, "{algorithm:?}: {}", slow.requests());
+        assert!(
+            fast.iter().all(|backend| backend.requests() > 20),
+            "{algorithm:?}"
+        );
+    }
+    let failing = by_turns(|_| respond(503, "", b""));
+    let good = [Backend::named("a"), Backend::named("b")];
+    let addresses = [failing.address, good[0].address, good[1].address];
+    let rig = Rig::new(&Plan::to(&addresses).balance(BalanceSpec {
+        algorithm: Algorithm::Adaptive,
+        ..BalanceSpec::default()
+    }));
+    let mut client = rig.client();
+    (0..200).for_each(|_| drop(client.get("/")));
+    assert!(failing.requests() < 40, "{}", failing.requests());
+}
