@@ -168,6 +168,7 @@ fn hc01_hc13_traffic_leaves_an_endpoint_that_fails_its_probes_and_returns() {
         checked(check()),
     );
     let watched = Watched::new(&plan);
+    eventually("both are known", || watched.said().len() == 2);
     let both = answers(&watched.rig, 40);
     assert_eq!(both.values().sum::<usize>(), 40);
     assert!(both["a"] > 5 && both["b"] > 5, "{both:?}");

@@ -59,6 +59,9 @@ fn hc01_hc13_a_killed_backend_loses_its_traffic_and_gets_it_back() {
     let port = free_port();
     let gateway = Gateway::start(port, &config(port, &ports, PROBES));
     let log = &gateway.process.stderr;
+    for port in ports {
+        log.wait_after(0, &format!(":{port} is healthy"));
+    }
     let mut client = Client::connect(gateway.address);
     assert_eq!(pods(&mut client), names.iter().cloned().collect());
 
@@ -140,4 +143,31 @@ fn hc11_hc12_a_backend_that_answers_500_is_ejected_for_a_while() {
         "{line}"
     );
     log.wait_after(0, "is back: its ejection is over");
+}
+
+#[test]
+fn hc01_hc13_services_of_a_tenant_are_probed_at_their_health_path() {
+    let ports = [free_port(), free_port()];
+    let mut backends: Vec<Process> = ports.iter().map(|port| echo(*port, &[])).collect();
+    let services =
+        ports.map(|port| format!("{{name: s-{port}, url: \"http://127.0.0.1:{port}\", health: /health}}"));
+    let port = free_port();
+    let config = format!(
+        "tenants: [{{name: api, path_prefix: /, health_interval: 1, services: [{}]}}]\n",
+        services.join(", ")
+    );
+    let gateway = Gateway::start_with(port, &config, &["--addr", &format!("127.0.0.1:{port}")]);
+    let log = &gateway.process.stderr;
+    for port in ports {
+        log.wait_after(0, &format!(":{port} is healthy"));
+    }
+    let mut client = Client::connect(gateway.address);
+    assert_eq!(pods(&mut client), ports.map(|port| format!("echo-{port}")).into());
+    drop(backends.remove(0));
+    let line = log.wait_after(0, &format!("127.0.0.1:{} is unhealthy", ports[0]));
+    assert!(line.contains("3 probes in a row failed"), "{line}");
+    assert_eq!(pods(&mut client), BTreeSet::from([format!("echo-{}", ports[1])]));
+    backends.push(echo(ports[0], &[]));
+    log.wait_after(0, "2 probes in a row were good");
+    wait_for_pod(&mut client, &format!("echo-{}", ports[0]));
 }

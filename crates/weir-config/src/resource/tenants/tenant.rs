@@ -155,7 +155,6 @@ pub(super) fn decode(
     }
     if let Some(field) = fields.optional("services") {
         (tenant.services, tenant.services_incomplete) = service::decode_list(decoder, field);
-        report_health(decoder, &tenant.services);
     }
     options(decoder, &fields, &mut tenant);
     filters(decoder, &fields, &mut tenant);
@@ -175,18 +174,6 @@ pub(super) fn decode(
     }
     unserved::report(decoder, &fields, "", &UNSERVED);
     Some((name?, tenant))
-}
-
-/// Once for all services.
-fn report_health(decoder: &mut Decoder, services: &[TenantService]) {
-    if let Some(health) = services.iter().find_map(|service| service.health.as_ref()) {
-        let finding = Finding::new("W0401", health.span, "health checks are not supported yet");
-        decoder.report(
-            finding
-                .label("not supported yet")
-                .effect("services count as healthy; a request that cannot reach one is tried at another"),
-        );
-    }
 }
 
 /// `domains` and `path_prefix`. A tenant needs one of them; what is unusable must not widen it.

@@ -94,6 +94,11 @@ fn kt01_the_example_is_served_as_it_says() {
         text.replace(&format!("localhost:{written}\n"), &format!("localhost:{used}\n"))
     });
     let gateway = Gateway::start(port, &text);
+    // Services with a health path take part from their first probe on.
+    for checked in &backends.ports()[..2] {
+        let healthy = format!(":{checked} is healthy");
+        gateway.process.stderr.wait_after(0, &healthy);
+    }
     let spread = |host: &str, target: &str, requests| {
         let headers = [("Host", host)];
         let request = Request {
