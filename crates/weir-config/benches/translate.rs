@@ -138,7 +138,7 @@ fn follow_endpoints(services: usize, endpoints: usize) {
             .position(|placed| &*placed.resource.object.name == "backend-0-a")
     };
     let place = slice(&smaller).unwrap();
-    smaller.objects[place] = other.objects[slice(&other).unwrap()].clone();
+    std::sync::Arc::make_mut(&mut smaller.objects)[place] = other.objects[slice(&other).unwrap()].clone();
     let mut turn = 0;
     let name = format!("{ROUTES} routes, {services} Services of {endpoints}: an endpoint comes or goes");
     best(&name, || {
@@ -149,7 +149,7 @@ fn follow_endpoints(services: usize, endpoints: usize) {
     translator.update(&before);
     turn = 0;
     let mut renamed = before.clone();
-    renamed.objects.remove(1);
+    std::sync::Arc::make_mut(&mut renamed.objects).remove(1);
     best(
         &format!("{ROUTES} routes, {services} Services of {endpoints}: a route comes or goes"),
         || {

@@ -65,7 +65,7 @@ fn problems(name: &str, text: &str) -> String {
     let summary = Summary::new(vec![name.into()], set.objects.len(), &set.problems);
     let mut out = report::text(&set.problems, &mut sources, TextOptions::default());
     writeln!(out, "{summary}").expect("a String");
-    for placed in &set.objects {
+    for placed in set.objects.iter() {
         let resource = &placed.resource;
         let faulty = if resource.faulty { " (faulty)" } else { "" };
         writeln!(out, "  {}{faulty}", resource.object).expect("a String");

@@ -22,6 +22,7 @@ mod trie;
 mod verdict;
 
 pub use pattern::{Pattern, PatternError};
+pub use precedence::are_chosen_alike;
 pub use request::{HeaderView, Hit, Miss, RequestParts};
 pub use router::Router;
 pub use verdict::{Considered, Explanation, Outranked, Refusal, Verdict};

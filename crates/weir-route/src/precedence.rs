@@ -78,6 +78,19 @@ pub(crate) fn route_order(left: &Route, right: &Route) -> Ordering {
     age(left).cmp(&age(right)).then_with(|| name_order(left, right))
 }
 
+/// Whether routers choose `left` and `right` for the same requests and before the same others: they differ in nothing
+/// but what happens then.
+pub fn are_chosen_alike(left: &Route, right: &Route) -> bool {
+    left.object == right.object
+        && left.created == right.created
+        && left.rules.len() == right.rules.len()
+        && left
+            .rules
+            .iter()
+            .zip(&right.rules)
+            .all(|(left, right)| left.matches == right.matches)
+}
+
 /// Step 7 alone. The slash is part of what is compared: `a-b/x` precedes `a/x`.
 fn name_order(left: &Route, right: &Route) -> Ordering {
     let (left, right) = (&left.object, &right.object);

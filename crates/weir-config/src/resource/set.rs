@@ -13,8 +13,8 @@ use crate::yaml::{Finding, sections};
 #[derive(Clone, Debug, Default)]
 pub struct ResourceSet {
     /// The objects in the order read (files by name, then documents). No two have the same kind, namespace
-    /// and name.
-    pub objects: Vec<Placed>,
+    /// and name. Shared: whoever remembers a load remembers all of them.
+    pub objects: Arc<Vec<Placed>>,
     /// What was found while reading and decoding.
     pub problems: Vec<Problem>,
 }
@@ -32,7 +32,7 @@ impl Assembly {
     /// Room for that many objects.
     pub fn with_capacity(objects: usize) -> Self {
         let set = ResourceSet {
-            objects: Vec::with_capacity(objects),
+            objects: Arc::new(Vec::with_capacity(objects)),
             problems: Vec::new(),
         };
         Self {
@@ -76,7 +76,7 @@ impl Assembly {
             match self.places.entry(resource.object.clone()) {
                 Entry::Vacant(vacant) => {
                     vacant.insert(self.set.objects.len());
-                    self.set.objects.push(replace(resource).unwrap_or(placed));
+                    Arc::make_mut(&mut self.set.objects).push(replace(resource).unwrap_or(placed));
                 }
                 Entry::Occupied(occupied) => {
                     let first = &self.set.objects[*occupied.get()];
@@ -105,7 +105,7 @@ impl Assembly {
             return false;
         };
         vacant.insert(self.set.objects.len());
-        self.set.objects.push(placed);
+        Arc::make_mut(&mut self.set.objects).push(placed);
         true
     }
 

@@ -40,13 +40,26 @@ impl Change {
 
     /// Compares two sets.
     pub(super) fn between(before: &ResourceSet, after: &ResourceSet) -> Self {
-        let mut change = Self {
-            places: before.problems != after.problems,
-            ..Self::default()
-        };
+        let mut change = Self::of_objects(&before.objects, &after.objects);
+        change.places |= before.problems != after.problems;
+        change
+    }
+
+    /// Takes another part of the same load in.
+    pub(super) fn add(&mut self, other: Self) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.removed += other.removed;
+        self.kinds.extend(other.kinds);
+        self.places |= other.places;
+    }
+
+    /// Compares two lists of objects, problems apart.
+    pub(super) fn of_objects(before: &[Placed], after: &[Placed]) -> Self {
+        let mut change = Self::default();
         // Nearly always the objects are the same ones in the same order but for a few in the middle.
         let same = |left: &Placed, right: &Placed| Arc::ptr_eq(&left.resource, &right.resource);
-        let (mut old, mut new) = (&before.objects[..], &after.objects[..]);
+        let (mut old, mut new) = (before, after);
         while let ([left, old_rest @ ..], [right, new_rest @ ..]) = (old, new)
             && same(left, right)
         {

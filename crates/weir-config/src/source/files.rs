@@ -9,7 +9,8 @@ use std::sync::Arc;
 use weir_model::{ObjectName, Origin, Problem, Severity, limits};
 
 use super::documents::{Documents, FileDocument, FileDocuments, unreadable};
-use super::walk::walk;
+use super::patch::Plain;
+use super::walk::{Walk, walk};
 use super::{Change, environment};
 use crate::resource::{Assembly, Environment, Placed, Resource, ResourceSet};
 use crate::yaml::{Finding, Span};
@@ -26,6 +27,8 @@ pub struct FileSource {
     documents: Documents,
     /// The set of the last load; `None` before the first.
     last: Option<ResourceSet>,
+    /// The same by files, when it can be mended in places.
+    plain: Option<Plain>,
 }
 
 /// What a load found.
@@ -56,6 +59,7 @@ impl FileSource {
             standard_input: None,
             documents: Documents::with_environment(environment),
             last: None,
+            plain: None,
         }
     }
 
@@ -77,43 +81,84 @@ impl FileSource {
 
     fn load_files(&mut self, only_written: bool) -> Loaded {
         self.documents.start();
-        let last = self.last.take().unwrap_or_default();
-        let mut load = Load::new(&last);
         let (inputs, roots): (Vec<_>, Vec<_>) = self
             .roots
             .iter()
             .cloned()
             .partition(|root| root == Path::new("-"));
+        let found = walk(&roots);
+        let read = self.read(&found, only_written);
+        let is_plain = inputs.is_empty() && found.failures.is_empty() && found.empty.is_empty();
+        if is_plain && let Some(loaded) = self.mend(&read) {
+            return loaded;
+        }
+        let last = self.last.take().unwrap_or_default();
+        let mut load = Load::new(&last);
         if !inputs.is_empty() {
             let name: Arc<str> = Arc::from("<stdin>");
             let bytes = self.standard_input.get_or_insert_with(read_standard_input);
             let documents = self.documents.take(bytes, &name);
             load.file(name, documents);
         }
-        let found = walk(&roots);
         for (path, error) in found.failures {
             load.failure(&path, &error);
         }
         for path in found.empty {
             load.empty_directory(&path);
         }
-        for path in found.files {
+        let files: Option<Vec<_>> = read
+            .iter()
+            .map(|(name, documents)| Some((name.clone(), documents.as_ref().ok()?.clone())))
+            .collect();
+        for (name, documents) in read {
+            load.file(name, documents);
+        }
+        let is_whole = load.is_whole();
+        let loaded = load.finish();
+        self.plain = files
+            .filter(|_| is_plain && is_whole)
+            .and_then(|files| Plain::new(files, &loaded.resources));
+        self.last = Some(loaded.resources.clone());
+        loaded
+    }
+
+    /// Reads the files found, or takes them as they were read before.
+    fn read(&mut self, found: &Walk, only_written: bool) -> Vec<FileRead> {
+        let read = |path: &PathBuf| {
             let name: Arc<str> = Arc::from(path.to_string_lossy());
             let unwritten = match only_written {
-                true => self.documents.unwritten(&path, &name),
+                true => self.documents.unwritten(path, &name),
                 false => None,
             };
             let documents = match unwritten {
                 Some(documents) => Ok(documents),
-                None => self.documents.read(&path, &name),
+                None => self.documents.read(path, &name),
             };
-            load.file(name, documents);
+            (name, documents)
+        };
+        found.files.iter().map(read).collect()
+    }
+
+    /// The last load with the changes of a few files; `None` when that does not do.
+    fn mend(&mut self, read: &[FileRead]) -> Option<Loaded> {
+        let (plain, last) = (self.plain.as_mut()?, self.last.as_ref()?);
+        let mut files = Vec::with_capacity(read.len());
+        for (name, documents) in read {
+            files.push((name, documents.as_ref().ok()?));
         }
-        let loaded = load.finish();
-        self.last = Some(loaded.resources.clone());
-        loaded
+        let (resources, change) = plain.mend(last, files.iter().copied())?;
+        self.last = Some(resources.clone());
+        Some(Loaded {
+            resources,
+            change,
+            held: Vec::new(),
+            files: read.iter().map(|(name, _)| name.clone()).collect(),
+        })
     }
 }
+
+/// A file's name, and its documents or why it has none.
+type FileRead = (Arc<str>, Result<FileDocuments, Box<Problem>>);
 
 /// One load in progress.
 struct Load<'l> {
@@ -197,9 +242,14 @@ impl<'l> Load<'l> {
         self.assembly.report(finding.at(origin));
     }
 
+    /// Whether everything could be read and is what the files say now.
+    fn is_whole(&self) -> bool {
+        self.held.is_empty() && self.lost.is_empty() && self.incomplete.is_empty()
+    }
+
     fn finish(mut self) -> Loaded {
         let mut kept: Vec<(Arc<str>, Vec<ObjectName>)> = Vec::new();
-        for placed in &self.last.objects {
+        for placed in self.last.objects.iter() {
             let file = &placed.file;
             let is_lost = || self.lost.iter().any(|path| Path::new(&**file).starts_with(path));
             if (self.incomplete.contains(file) || is_lost()) && self.assembly.add_missing(placed.clone()) {
@@ -298,6 +348,66 @@ mod tests {
             .iter()
             .map(|problem| problem.code)
             .collect()
+    }
+
+    /// What a load says, with the places of everything.
+    fn text(loaded: &Loaded) -> String {
+        let placed =
+            |placed: &'_ Placed| format!("{:?} {}:{}", placed.resource, placed.file, placed.first_line);
+        let objects: Vec<_> = loaded.resources.objects.iter().map(placed).collect();
+        let problems = &loaded.resources.problems;
+        format!(
+            "{objects:#?} {problems:#?} {:?} {:?} {:?}",
+            loaded.held, loaded.files, loaded.change
+        )
+    }
+
+    #[test]
+    fn bx14_a_load_that_is_mended_says_what_a_whole_one_says() {
+        let both = |port: &str| service("a", port) + &service("aa", "80");
+        for (file, content) in [
+            ("a.yaml", both("81")),
+            ("a.yaml", format!("# moved\n{}", both("81"))),
+            ("a.yaml", both("wrong")),
+            ("a.yaml", service("aa", "80") + &service("a", "80")),
+            ("a.yaml", "# nothing\n".to_owned()),
+            ("a.yaml", service("a", "81") + "---\na: [\n"),
+            ("b.yaml", service("b", "81") + &service("c", "81")),
+            ("b.yaml", service("b", "81") + &service("a", "81")),
+            ("b.yaml", service("b", "80")),
+            ("b.yaml", String::new()),
+            ("c.yaml", service("d", "81")),
+            ("c.yaml", service("e", "80")),
+            ("d.yaml", service("f", "80")),
+        ] {
+            let scratch = Scratch::new();
+            scratch.write("a.yaml", both("80"));
+            scratch.write("b.yaml", service("b", "80") + &service("c", "80"));
+            scratch.write("c.yaml", service("d", "80"));
+            let load = |mends: bool| {
+                let mut source = FileSource::new(vec![scratch.path(".")]);
+                source.load();
+                assert!(source.plain.is_some());
+                move || {
+                    let mut loads = Vec::new();
+                    for _ in 0..2 {
+                        if !mends {
+                            source.plain = None;
+                        }
+                        loads.push(text(&source.load_written()));
+                    }
+                    loads
+                }
+            };
+            let (mut mended, mut whole) = (load(true), load(false));
+            match content.is_empty() {
+                true => fs::remove_file(scratch.path(file)).expect("removed"),
+                false => {
+                    scratch.write(file, &content);
+                }
+            }
+            assert_eq!(mended(), whole(), "{file}: {content}");
+        }
     }
 
     #[test]

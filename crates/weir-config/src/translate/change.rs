@@ -100,6 +100,11 @@ impl<'p> Previous<'p> {
         if stale { &[] } else { known }
     }
 
+    /// The translation before.
+    pub(crate) fn translation(&self) -> &'p Translation {
+        self.translation
+    }
+
     /// The backends of Services and Backends, all of which are what they were as far as they are still in use.
     pub(crate) fn backends(&self) -> &'p [Arc<ModelBackend>] {
         let all = &self.translation.config.backends;

@@ -193,7 +193,7 @@ impl<'a> Index<'a> {
     /// Indexes everything in the set.
     pub(crate) fn build(set: &'a ResourceSet) -> Self {
         let mut index = Self::default();
-        for placed in &set.objects {
+        for placed in set.objects.iter() {
             index.add(placed);
         }
         index.classes.sort();

@@ -5,12 +5,17 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use weir_model::{HostPattern, Listener, Match, PathMatch, Route, ValueMatch};
+use weir_route::are_chosen_alike;
 
 use super::index::Object;
 use super::reporter::Reporter;
+use super::translation::Translation;
 use crate::hash::QuickMap;
 use crate::resource::{HttpRoute, HttpRule};
 use crate::yaml::{Finding, Span};
+
+/// The code of what [`report_shadowed`] reports.
+const SHADOWED: &str = "W0260";
 
 /// Reports every match that an equal match of higher precedence hides wherever it is attached. Equal matches on
 /// the same host tie in everything up to the age of the route, its name, and the order of rules (Gateway API
@@ -51,6 +56,24 @@ pub(crate) fn report_shadowed(
             }
         }
     }
+}
+
+/// Whether [`report_shadowed`] found nothing before and has nothing new to look at.
+pub(crate) fn hides_nothing_still(
+    before: &Translation,
+    listeners: &[Arc<Listener>],
+    routes: &[Arc<Route>],
+) -> bool {
+    let config = &before.config;
+    let is_alike =
+        |(old, new): (&Arc<Route>, &Arc<Route>)| Arc::ptr_eq(old, new) || are_chosen_alike(old, new);
+    before
+        .lasting_problems
+        .iter()
+        .all(|problem| problem.code != SHADOWED)
+        && config.routes.len() == routes.len()
+        && config.routes.iter().zip(routes).all(is_alike)
+        && config.listeners == listeners
 }
 
 /// One match of the `Config`.
@@ -171,7 +194,7 @@ fn report(at: At, by: At, sources: &[Object<'_, HttpRoute>], reporter: &mut Repo
         false => format!("rule {} of {}", hider_place + 1, hider.id()),
     };
     let finding = Finding::new(
-        "W0260",
+        SHADOWED,
         span,
         format!("this match never gets a request: {whose} matches the same"),
     )

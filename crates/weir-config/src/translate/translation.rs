@@ -57,6 +57,7 @@ pub(crate) fn translate_after(
     let policies = PolicyIndex::build(&index, &table.attached, options);
     let refused = backend_object::judge(&index, options, &mut statuses, &mut reporter);
     let mut backends = Backends::new(&index, refused, previous.as_ref());
+    let before = previous.as_ref().map(Previous::translation);
     // Known routes speak of backends by the numbers that they had.
     let previous = previous.filter(|previous| backends.count() == previous.backends().len());
 
@@ -72,7 +73,9 @@ pub(crate) fn translate_after(
     let routes = number::numbered(written.routes, &finished.ids);
     let attachments = std::mem::take(&mut written.attachments);
     let mut listeners = listener::write(&gateways, attachments, &policies, &mut reporter);
-    lint::report_shadowed(&listeners, &routes, &written.sources, &mut reporter);
+    if !before.is_some_and(|before| lint::hides_nothing_still(before, &listeners, &routes)) {
+        lint::report_shadowed(&listeners, &routes, &written.sources, &mut reporter);
+    }
     let (mut routes, mut backends) = (routes, finished.backends);
     let parts = tenants::Parts {
         listeners: &mut listeners,

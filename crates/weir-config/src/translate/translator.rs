@@ -18,7 +18,7 @@ use crate::resource::{Body, Placed, Resource, ResourceSet};
 #[derive(Debug)]
 pub struct Translator {
     options: Options,
-    objects: Vec<Placed>,
+    objects: Arc<Vec<Placed>>,
     translation: Translation,
 }
 

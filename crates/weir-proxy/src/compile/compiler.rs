@@ -1,5 +1,6 @@
 //! Snapshots, each made from the one before.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use weir_model::{
     Algorithm, Backend, BalanceSpec, Config, Endpoint, EndpointSource, Failover, Listener, Port, RouteId,
 };
 use weir_net::Epoch;
-use weir_route::Router;
+use weir_route::{Router, are_chosen_alike};
 
 use super::backends::{Backends, Usage};
 use super::checks::CheckChanges;
@@ -101,19 +102,13 @@ impl Compiler {
         let listeners = config
             .listeners
             .iter()
-            .map(|listener| self.compile_listener(&config, listener, &routes))
+            .map(|listener| self.compile_listener(&config, listener))
             .collect();
         self.backends.release_claims();
-        let configured: HashSet<&str> = config
-            .routes
-            .iter()
-            .flat_map(|route| &route.rules)
-            .map(|rule| &*rule.key)
-            .collect();
-        self.live.retain_rules(|key| configured.contains(key));
+        self.forget_rules(&config);
         let used = names_of(&config).collect::<HashSet<_>>();
         self.names.retain(|name, port| used.contains(&(name, port)));
-        drop((configured, used));
+        drop(used);
         self.live.upstreams.forget_unused();
         self.config = config;
         Some(self.install(listeners, routes))
@@ -213,34 +208,50 @@ impl Compiler {
             .take(key, endpoints, &mut self.live, self.epoch.elapsed_ms())
     }
 
+    /// Forgets what is remembered of rules that `config` does not have any more.
+    fn forget_rules(&mut self, config: &Config) {
+        let has_same_rules = |(old, new): (&Arc<weir_model::Route>, &Arc<weir_model::Route>)| {
+            let pairs = || old.rules.iter().zip(&new.rules);
+            Arc::ptr_eq(old, new)
+                || (old.rules.len() == new.rules.len() && pairs().all(|(old, new)| old.key == new.key))
+        };
+        let (old, new) = (&self.config.routes, &config.routes);
+        if old.len() == new.len() && old.iter().zip(new).all(has_same_rules) {
+            return;
+        }
+        let rules = new.iter().flat_map(|route| &route.rules);
+        let configured: HashSet<&str> = rules.map(|rule| &*rule.key).collect();
+        self.live.retain_rules(|key| configured.contains(key));
+    }
+
     fn compile_routes(
         &mut self,
         config: &Config,
         slots: Vec<Vec<BalancerSlot>>,
     ) -> Arc<[Arc<CompiledRoute>]> {
-        let before: HashMap<*const weir_model::Route, usize> = self
-            .config
-            .routes
-            .iter()
-            .enumerate()
-            .map(|(index, route)| (Arc::as_ptr(route), index))
-            .collect();
         let old = Arc::clone(&self.snapshot.routes);
         let old_config = Arc::clone(&self.config);
+        // Most routes stand where they stood.
+        let moved = OnceCell::new();
+        let place_before = |route: &Arc<weir_model::Route>, index: usize| {
+            let there = old_config.routes.get(index);
+            if there.is_some_and(|other| Arc::ptr_eq(other, route)) {
+                return Some(index);
+            }
+            // Changed in its place: not found elsewhere.
+            if there.is_some_and(|other| other.object == route.object) {
+                return there.is_some_and(|other| other == route).then_some(index);
+            }
+            let places = moved.get_or_init(|| places_of(&old_config.routes));
+            places.get(&Arc::as_ptr(route)).copied()
+        };
         config
             .routes
             .iter()
             .zip(slots)
             .enumerate()
             .map(|(index, (route, slots))| {
-                let same = before.get(&Arc::as_ptr(route)).copied().or_else(|| {
-                    old_config
-                        .routes
-                        .get(index)
-                        .is_some_and(|other| other == route)
-                        .then_some(index)
-                });
-                match same
+                match place_before(route, index)
                     .and_then(|index| old.get(index))
                     .filter(|compiled| compiled.slots == slots)
                 {
@@ -251,15 +262,13 @@ impl Compiler {
             .collect()
     }
 
-    fn compile_listener(
-        &self,
-        config: &Config,
-        listener: &Arc<Listener>,
-        routes: &[Arc<CompiledRoute>],
-    ) -> Arc<CompiledListener> {
-        let is_same_route = |id: RouteId| {
-            let (old, new) = (self.snapshot.routes.get(id.0 as usize), routes.get(id.0 as usize));
-            old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new))
+    fn compile_listener(&self, config: &Config, listener: &Arc<Listener>) -> Arc<CompiledListener> {
+        // A router knows of a route when it is chosen, not what happens then.
+        let is_same_choice = |id: RouteId| {
+            let at = id.0 as usize;
+            let (old, new) = (self.config.routes.get(at), config.routes.get(at));
+            old.zip(new)
+                .is_some_and(|(old, new)| Arc::ptr_eq(old, new) || are_chosen_alike(old, new))
         };
         if let Some(old) = self.config.listeners.iter().find(|old| old.key == listener.key)
             && old == listener
@@ -267,7 +276,7 @@ impl Compiler {
                 .sections
                 .iter()
                 .flat_map(|section| &section.attachments)
-                .all(|one| is_same_route(one.route))
+                .all(|one| is_same_choice(one.route))
             && let Some(index) = self.snapshot.listener_index(listener.key)
         {
             return Arc::clone(&self.snapshot.listeners[index]);
@@ -303,6 +312,14 @@ impl Compiler {
         self._retired = std::mem::replace(&mut self.snapshot, Arc::clone(&snapshot));
         snapshot
     }
+}
+
+fn places_of(routes: &[Arc<weir_model::Route>]) -> HashMap<*const weir_model::Route, usize> {
+    routes
+        .iter()
+        .enumerate()
+        .map(|(index, route)| (Arc::as_ptr(route), index))
+        .collect()
 }
 
 /// The names that backends of `config` are made of.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use weir_model::{Listener, Match, Route, RouteId};
-use weir_route::{Hit, Miss, Router};
+use weir_model::{Action, Filter, FixedAnswer, HeaderChange, Listener, Match, Route, RouteId};
+use weir_route::{Hit, Miss, Router, are_chosen_alike};
 
 use crate::support::{Request, listener, matches, matching, route, section};
 
@@ -543,4 +543,36 @@ fn bx09_many_values_of_one_header_keep_their_order() {
             (ask("h/?q=q4&q=q5", &[("tenant", "t6")]), Ok((0, 0, 6))),
         ],
     );
+}
+
+#[test]
+fn bx14_routes_that_differ_in_what_happens_then_are_chosen_alike() {
+    let rules = || vec![vec![matching("/a x:1"), matching("=/b")], vec![matching("/c")]];
+    let one = route("one", Some(5), rules());
+    let mut other = Route::clone(&one);
+    other.rules[1].action = Action::Answer(FixedAnswer {
+        status: 404,
+        reason: "Other".into(),
+        allow: None,
+    });
+    other.rules[0]
+        .filters
+        .push(Filter::RequestHeaders(HeaderChange::default()));
+    assert!(are_chosen_alike(&one, &other));
+    let mut fewer = rules();
+    fewer.pop();
+    let mut swapped = rules();
+    swapped.swap(0, 1);
+    let mut changed = rules();
+    changed[0][0] = matching("/a x:2");
+    for unlike in [
+        route("other", Some(5), rules()),
+        route("one", Some(6), rules()),
+        route("one", None, rules()),
+        route("one", Some(5), fewer),
+        route("one", Some(5), swapped),
+        route("one", Some(5), changed),
+    ] {
+        assert!(!are_chosen_alike(&one, &unlike), "{unlike:?}");
+    }
 }

@@ -42,7 +42,7 @@ fn reload(before: &ResourceSet, after: ResourceSet) -> ResourceSet {
         }
     };
     ResourceSet {
-        objects: after.objects.into_iter().map(reuse).collect(),
+        objects: Arc::new(after.objects.iter().cloned().map(reuse).collect()),
         problems: after.problems,
     }
 }
