@@ -86,7 +86,7 @@ fn main() {
     }
     let cases: Vec<Case> = cases.into_iter().map(|(_, case)| case).collect();
     if json {
-        print_json(&cases, &builds);
+        print_json(&cases);
     } else {
         print_table(&cases, &builds);
     }
@@ -343,26 +343,20 @@ fn print_table(cases: &[Case], builds: &[(Shape, usize, Duration)]) {
     }
 }
 
-fn print_json(cases: &[Case], builds: &[(Shape, usize, Duration)]) {
-    let lookups = cases.iter().map(|case| {
-        let (shape, asked, ns, growth) =
-            (case.shape.name(), case.asked.name(), median(&case.rounds_ns), growth(cases, case));
-        let routes = case.routes;
-        format!(
-            r#"{{"shape":"{shape}","routes":{routes},"asked":"{asked}","lookup_ns":{ns:.2},"over_one_route":{growth:.3}}}"#
-        )
-    });
-    let builds = builds.iter().map(|(shape, routes, time)| {
-        format!(
-            r#"{{"shape":"{}","routes":{routes},"build_us":{:.1}}}"#,
-            shape.name(),
-            time.as_nanos() as f64 / 1e3
-        )
-    });
-    let (lookups, builds): (Vec<_>, Vec<_>) = (lookups.collect(), builds.collect());
-    println!(
-        "{{\"lookups\":[\n{}\n],\n\"builds\":[\n{}\n]}}",
-        lookups.join(",\n"),
-        builds.join(",\n")
-    );
+/// One line for each question to each shape, with the costs by number of routes.
+fn print_json(cases: &[Case]) {
+    let name = |case: &Case| format!("{}: {}", case.asked.name(), case.shape.name());
+    let mut names: Vec<String> = Vec::new();
+    for case in cases {
+        if !names.contains(&name(case)) {
+            names.push(name(case));
+        }
+    }
+    for one in names {
+        let costs = cases.iter().filter(|case| name(case) == one);
+        let costs: Vec<String> = costs
+            .map(|case| format!("{:.2}", median(&case.rounds_ns)))
+            .collect();
+        println!(r#"{{"name":"{one}","costs":[{}]}}"#, costs.join(","));
+    }
 }
