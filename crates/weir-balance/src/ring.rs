@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
     use crate::world::{World, balancer, member, members, spec};
-    use crate::{Balancer, Member, NoPick, Unavailable};
+    use crate::{Balancer, Member, Unavailable};
 
     fn sized(min: u64, max: u64) -> RingSize {
         RingSize::new(min, max).expect("a size")
@@ -351,18 +351,7 @@ mod tests {
 
     #[test]
     fn a_retry_on_a_ring_goes_on_until_every_endpoint_was_tried() {
-        let (balancer, mut world) = (balancer(hashed(), &[1; 5]), World::new(0));
-        for number in 0..200 {
-            world.tried.clear();
-            for _ in 0..5 {
-                let index = world.pick_by(&balancer, key(number));
-                assert!(!world.tried.contains(&index));
-                world.tried.push(index);
-            }
-            assert_eq!(
-                world.try_pick(&balancer, Some(key(number))),
-                Err(NoPick::AllTried)
-            );
-        }
+        let balancer = balancer(hashed(), &[1; 5]);
+        World::new(0).check_that_tries_reach_everyone(&balancer, (0..200).map(key));
     }
 }

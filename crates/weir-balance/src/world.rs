@@ -55,6 +55,23 @@ impl World {
         self.try_pick(balancer, Some(key)).expect("an endpoint").index
     }
 
+    /// Tries each key's endpoints one after the other: every member once, then nobody.
+    pub(crate) fn check_that_tries_reach_everyone(
+        &mut self,
+        balancer: &Balancer,
+        keys: impl IntoIterator<Item = u64>,
+    ) {
+        for key in keys {
+            self.tried.clear();
+            for _ in balancer.members() {
+                let index = self.pick_by(balancer, key);
+                assert!(!self.tried.contains(&index));
+                self.tried.push(index);
+            }
+            assert_eq!(self.try_pick(balancer, Some(key)), Err(NoPick::AllTried));
+        }
+    }
+
     /// Picks of each member over `count` picks without load.
     pub(crate) fn counts(&mut self, balancer: &Balancer, count: u32) -> Vec<u32> {
         let mut counts = vec![0; balancer.members().len()];

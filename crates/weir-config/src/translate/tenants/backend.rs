@@ -35,20 +35,8 @@ impl TenantBackends {
         services: &[&TenantService],
         origin: Origin,
     ) -> BackendId {
-        let next = self.by_key.len() as u32;
-        let backend = || Backend {
-            key: key.clone(),
-            object: object.clone(),
-            endpoints: source(services.iter().map(|service| of_service(service)).collect()),
-            dns: DnsSpec::default(),
-            origin,
-        };
-        BackendId(
-            self.by_key
-                .entry(key.clone())
-                .or_insert_with(|| (next, backend()))
-                .0,
-        )
+        let endpoints = || services.iter().map(|service| of_service(service)).collect();
+        self.insert(key, object, endpoints, origin)
     }
 
     /// The same for a URL that is no service.
@@ -59,20 +47,8 @@ impl TenantBackends {
         url: &ServiceUrl,
         origin: Origin,
     ) -> BackendId {
-        let next = self.by_key.len() as u32;
-        let backend = || Backend {
-            key: key.clone(),
-            object: object.clone(),
-            endpoints: source(vec![NamedEndpoint::new(host(url), url.port)]),
-            dns: DnsSpec::default(),
-            origin,
-        };
-        BackendId(
-            self.by_key
-                .entry(key.clone())
-                .or_insert_with(|| (next, backend()))
-                .0,
-        )
+        let endpoints = || vec![NamedEndpoint::new(host(url), url.port)];
+        self.insert(key, object, endpoints, origin)
     }
 
     /// The backends, and their ids by number of creation, counted from `first`.
@@ -84,6 +60,29 @@ impl TenantBackends {
             backends.push(Arc::new(backend));
         }
         (backends, ids)
+    }
+
+    /// The backend of that key; made when it is asked for first.
+    fn insert(
+        &mut self,
+        key: Arc<str>,
+        object: &ObjectName,
+        endpoints: impl FnOnce() -> Vec<NamedEndpoint>,
+        origin: Origin,
+    ) -> BackendId {
+        let next = self.by_key.len() as u32;
+        let backend = || Backend {
+            key: key.clone(),
+            object: object.clone(),
+            endpoints: source(endpoints()),
+            dns: DnsSpec::default(),
+            origin,
+        };
+        let (number, _) = self
+            .by_key
+            .entry(key.clone())
+            .or_insert_with(|| (next, backend()));
+        BackendId(*number)
     }
 }
 
