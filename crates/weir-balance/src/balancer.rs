@@ -93,9 +93,16 @@ impl Balancer {
     }
 
     /// Goes on where `before`, the balancer that this one replaces, has stopped: a tier that waits to get its requests
-    /// back goes on waiting (row LB27).
+    /// back goes on waiting (row LB27). With other tiers than before it begins anew.
     pub fn inherit(&self, before: &Self) {
-        self.candidates.inherit(&before.candidates);
+        if self.tier_numbers().eq(before.tier_numbers()) {
+            self.candidates.inherit(&before.candidates);
+        }
+    }
+
+    fn tier_numbers(&self) -> impl Iterator<Item = Option<Tier>> + '_ {
+        let first = |tier: &TierSet| self.member(tier.ready.index(0)).map(|one| one.endpoint.tier);
+        self.tiers.iter().map(first)
     }
 
     /// Picks an endpoint: the override first, then the algorithm, passing over what is unavailable or tried.

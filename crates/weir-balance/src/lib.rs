@@ -64,7 +64,7 @@ pub use pick::{NoPick, Pick, PickReason, Picked};
 pub use rng::{Rng, cursor_start};
 pub use seat::{Judgement, Seat};
 pub use split::Split;
-pub use spread::{Spread, SpreadChoice};
+pub use spread::{Spread, SpreadChoice, SpreadPick};
 pub use tiers::{Availability, CandidateSpec, TierPlan, plan};
 pub use token::{
     SessionTimeouts, Token, TokenHolders, TokenKey, TokenKeys, TokenRefusal, TokenSubject, WeakKey,

@@ -6,21 +6,21 @@
 //! destination is usable, and the share of a dead one goes to the others.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use weir_model::{Failover, Percent, Tier, Weight};
+use weir_model::{Tier, Weight};
 
 use crate::rng::{Rng, mix};
 use crate::split::Split;
 use crate::tier_shares::TierShares;
-use crate::tiers::{Availability, CandidateSpec};
+use crate::tiers::{Availability, CandidateSpec, plan};
 
 /// Which destination serves a request.
 #[derive(Debug)]
 pub struct Spread {
     tiers: Box<[SpreadTier]>,
     shares: TierShares,
-    failover: Failover,
+    spec: CandidateSpec,
     /// Of the availabilities that the shares were made of.
     fingerprint: AtomicU64,
 }
@@ -28,6 +28,9 @@ pub struct Spread {
 /// The destinations of one tier.
 #[derive(Debug)]
 struct SpreadTier {
+    tier: Tier,
+    /// All its endpoints are used, since all tiers together cannot carry the requests.
+    panics: AtomicBool,
     split: Split,
     /// By index in the split.
     destinations: Box<[u32]>,
@@ -44,6 +47,17 @@ pub struct SpreadChoice<'a> {
     pub rng: &'a mut Rng,
     /// Now, on the clock of picks.
     pub now_ms: u64,
+    /// Destinations whose tiers are passed over: enough was tried there (Envoy's `previous_priorities`).
+    pub passed: &'a [u32],
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpreadPick {
+    /// Index of the destination.
+    pub destination: u32,
+    /// The destination is to use what is usable there, however little that is: what it cannot carry goes elsewhere.
+    pub is_calm: bool,
 }
 
 impl Spread {
@@ -51,7 +65,7 @@ impl Spread {
     /// of weight 0 get nothing.
     pub fn new<'a>(
         destinations: impl IntoIterator<Item = (Tier, Weight, &'a str)>,
-        failover: Failover,
+        spec: CandidateSpec,
     ) -> Self {
         let mut by_tier: BTreeMap<Tier, Vec<(u32, Weight, &str)>> = BTreeMap::new();
         for ((tier, weight, identity), destination) in destinations.into_iter().zip(0u32..) {
@@ -63,76 +77,108 @@ impl Spread {
             }
         }
         let tiers: Box<[SpreadTier]> = by_tier
-            .into_values()
-            .map(|tier| SpreadTier {
-                split: Split::new(tier.iter().map(|(_, weight, identity)| (*weight, *identity))),
-                destinations: tier.iter().map(|(destination, ..)| *destination).collect(),
+            .into_iter()
+            .map(|(tier, own)| SpreadTier {
+                tier,
+                panics: AtomicBool::new(false),
+                split: Split::new(own.iter().map(|(_, weight, identity)| (*weight, *identity))),
+                destinations: own.iter().map(|(destination, ..)| *destination).collect(),
             })
             .collect();
-        let spec = CandidateSpec {
-            // Panic is the balancers' business.
-            panic_threshold: Percent::ZERO,
-            failover,
-        };
         Self {
             shares: TierShares::new(spec, tiers.len()),
             tiers,
-            failover,
+            spec,
             fingerprint: AtomicU64::new(0),
         }
     }
 
     /// Whether availability makes no difference: one tier, nothing redistributed. [`Split`] alone does the same then.
     pub fn is_plain(&self) -> bool {
-        self.tiers.len() < 2 && !self.failover.redistribute
+        self.tiers.len() < 2 && !self.spec.failover.redistribute
     }
 
-    /// Goes on where `before`, the spread that this one replaces, has stopped (row LB27).
+    /// Goes on where `before`, the spread that this one replaces, has stopped (row LB27). One with other tiers begins
+    /// anew.
     pub fn inherit(&self, before: &Self) {
-        self.shares.inherit(&before.shares);
+        let tiers = |spread: &Self| spread.tiers.iter().map(|tier| tier.tier).collect::<Vec<_>>();
+        if tiers(self) == tiers(before) {
+            self.shares.inherit(&before.shares);
+        }
     }
 
-    /// The destination of a request; `None` when none has a weight. `availability` tells how many endpoints of a
-    /// destination can be used ([`crate::Balancer::availability`]); `None` for one that weir answers itself: its share
-    /// stays its own, and it carries nothing for a tier.
+    /// The destination of a request; `None` when none has a weight, or when all tiers that could serve are passed over.
+    /// `availability` tells how many endpoints of a destination can be used ([`crate::Balancer::availability`]); `None`
+    /// for one that weir answers itself: its share stays its own, and it carries nothing for a tier.
     pub fn next(
         &self,
         choice: &mut SpreadChoice<'_>,
         availability: impl Fn(u32) -> Option<Availability>,
-    ) -> Option<u32> {
-        let tier = match &*self.tiers {
-            [] => return None,
-            [only] => only,
-            tiers => {
+    ) -> Option<SpreadPick> {
+        let tier = if choice.passed.is_empty() {
+            if !self.tiers.is_empty() {
                 self.refresh(choice.now_ms, &availability);
-                let drawn = match choice.key {
-                    // Independent of where the key falls inside the tier.
-                    Some(key) => (mix(key ^ TIER_SEED) % 100) as u32,
-                    None => choice.rng.below(100),
-                };
-                tiers.get(self.shares.tier(drawn))?
             }
+            let drawn = match &*self.tiers {
+                [] | [_] => 0,
+                _ => choice.drawn(),
+            };
+            self.tiers.get(self.shares.tier(drawn))?
+        } else {
+            self.beyond(choice, &availability)?
         };
-        let scale = |at: u32| {
-            self.scale(
-                tier.destinations
-                    .get(at as usize)
-                    .and_then(|one| availability(*one)),
-            )
+        let of = |at: u32| {
+            let destination = tier.destinations.get(at as usize);
+            destination.and_then(|one| availability(*one))
         };
-        let at = match (choice.key, self.failover.redistribute) {
+        let at = match (choice.key, self.spec.failover.redistribute) {
             (None, false) => tier.split.next(choice.cursor),
             (Some(key), false) => tier.split.by_hash(key),
             (None, true) => tier
                 .split
-                .next_scaled(choice.cursor, choice.rng, scale)
+                .next_scaled(choice.cursor, choice.rng, |at| self.scale(of(at)))
                 .or_else(|| tier.split.next(choice.cursor)),
             (Some(key), true) => tier
                 .split
-                .by_hash_scaled(key, scale)
+                .by_hash_scaled(key, |at| self.scale(of(at)))
                 .or_else(|| tier.split.by_hash(key)),
-        };
-        tier.destinations.get(at? as usize).copied()
+        }?;
+        Some(SpreadPick {
+            destination: *tier.destinations.get(at as usize)?,
+            is_calm: !tier.panics.load(Relaxed) && of(at).is_some_and(|found| found.usable > 0),
+        })
+    }
+
+    /// A tier that is not passed over, as if the others were dead.
+    #[cold]
+    fn beyond(
+        &self,
+        choice: &mut SpreadChoice<'_>,
+        availability: &impl Fn(u32) -> Option<Availability>,
+    ) -> Option<&SpreadTier> {
+        let is_passed = |tier: &SpreadTier| tier.destinations.iter().any(|one| choice.passed.contains(one));
+        let found: Vec<Availability> = self
+            .tiers
+            .iter()
+            .map(|tier| {
+                if is_passed(tier) {
+                    Availability::default()
+                } else {
+                    tier.found(availability)
+                }
+            })
+            .collect();
+        if found.iter().all(|tier| tier.usable == 0) {
+            return None;
+        }
+        let mut left = choice.drawn();
+        let plans = plan(&found, &self.spec);
+        let at = plans.iter().position(|plan| {
+            let is_it = left < plan.share_percent;
+            left = left.saturating_sub(plan.share_percent);
+            is_it
+        })?;
+        self.tiers.get(at)
     }
 
     /// What a destination's weight is multiplied by.
@@ -141,18 +187,16 @@ impl Spread {
             // Its share is answered, or waits for the first probe.
             None => 1.0,
             Some(found) if found.total == 0 && found.pending > 0 => 1.0,
-            Some(found) => f64::from(found.health_percent(self.failover.overprovisioning_percent)) / 100.0,
+            Some(found) => {
+                f64::from(found.health_percent(self.spec.failover.overprovisioning_percent)) / 100.0
+            }
         }
     }
 
     /// Brings the tiers' shares up to date.
     fn refresh(&self, now_ms: u64, availability: &impl Fn(u32) -> Option<Availability>) {
-        let of = |tier: &SpreadTier| {
-            let found = tier.destinations.iter().filter_map(|one| availability(*one));
-            found.fold(Availability::default(), Availability::plus)
-        };
         let fingerprint = self.tiers.iter().fold(1, |hash, tier| {
-            let found = of(tier);
+            let found = tier.found(availability);
             let word = u64::from(found.usable) << 32 | u64::from(found.total);
             mix(mix(hash ^ word) ^ u64::from(found.pending))
         });
@@ -161,9 +205,32 @@ impl Spread {
         }
         self.shares.refresh(
             now_ms,
-            || self.tiers.iter().map(of).collect(),
-            |_, _| self.fingerprint.store(fingerprint, Relaxed),
+            || self.tiers.iter().map(|tier| tier.found(availability)).collect(),
+            |_, plans| {
+                for (tier, plan) in self.tiers.iter().zip(plans) {
+                    tier.panics.store(plan.panics, Relaxed);
+                }
+                self.fingerprint.store(fingerprint, Relaxed);
+            },
         );
+    }
+}
+
+impl SpreadTier {
+    /// All its endpoints.
+    fn found(&self, availability: &impl Fn(u32) -> Option<Availability>) -> Availability {
+        let found = self.destinations.iter().filter_map(|one| availability(*one));
+        found.fold(Availability::default(), Availability::plus)
+    }
+}
+
+impl SpreadChoice<'_> {
+    /// Decides about the tier, 0 to 99; independent of where a key falls inside it.
+    fn drawn(&mut self) -> u32 {
+        match self.key {
+            Some(key) => (mix(key ^ TIER_SEED) % 100) as u32,
+            None => self.rng.below(100),
+        }
     }
 }
 
@@ -174,6 +241,7 @@ const TIER_SEED: u64 = 0x7469_6572_5f73_6565;
 mod tests {
     use std::time::Duration;
 
+    use weir_model::{Failover, Percent};
     use xxhash_rust::xxh64::xxh64;
 
     use super::*;
@@ -187,12 +255,20 @@ mod tests {
     }
 
     fn spread(destinations: &[(u64, u64, &'static str)], failover: Failover) -> Spread {
+        panicking(destinations, failover, Percent::ZERO)
+    }
+
+    fn panicking(destinations: &[(u64, u64, &'static str)], failover: Failover, below: Percent) -> Spread {
+        let spec = CandidateSpec {
+            panic_threshold: below,
+            failover,
+        };
         Spread::new(
             destinations.iter().map(|(tier, weight, identity)| {
                 let weight = Weight::new(*weight).expect("a weight");
                 (Tier::new(*tier).expect("a tier"), weight, *identity)
             }),
-            failover,
+            spec,
         )
     }
 
@@ -206,9 +282,10 @@ mod tests {
                 cursor: &cursor,
                 rng: &mut rng,
                 now_ms,
+                passed: &[],
             };
-            let destination = spread.next(&mut choice, |one| found[one as usize]);
-            counts[destination.expect("a destination") as usize] += 1;
+            let pick = spread.next(&mut choice, |one| found[one as usize]);
+            counts[pick.expect("a destination").destination as usize] += 1;
         }
         counts
     }
@@ -280,8 +357,10 @@ mod tests {
                     cursor: &cursor,
                     rng: &mut rng,
                     now_ms: 0,
+                    passed: &[],
                 };
-                three.next(&mut choice, |one| found[one as usize])
+                let pick = three.next(&mut choice, |one| found[one as usize]);
+                pick.map(|pick| pick.destination)
             };
             let before = chosen([of(1, 1); 3]);
             let after = chosen([of(1, 1), of(0, 1), of(1, 1)]);
@@ -354,7 +433,66 @@ mod tests {
             cursor: &cursor,
             rng: &mut rng,
             now_ms: 0,
+            passed: &[],
         };
         assert_eq!(spread.next(&mut choice, |_| of(1, 1)), None);
+    }
+
+    fn pick(spread: &Spread, passed: &[u32], found: &[Option<Availability>]) -> Option<SpreadPick> {
+        let (cursor, mut rng) = (AtomicU64::new(0), Rng::from_seed(1));
+        let mut choice = SpreadChoice {
+            key: None,
+            cursor: &cursor,
+            rng: &mut rng,
+            now_ms: 0,
+            passed,
+        };
+        spread.next(&mut choice, |one| found[one as usize])
+    }
+
+    #[test]
+    fn lb26_tiers_that_are_passed_over_count_as_dead() {
+        let spread = spread(&[(0, 1, "a"), (1, 1, "b"), (3, 1, "c")], Failover::default());
+        let (well, dead) = (of(2, 2), of(0, 2));
+        for (passed, found, expected) in [
+            (&[][..], [well; 3], Some(0)),
+            (&[0], [well; 3], Some(1)),
+            (&[0], [well, dead, well], Some(2)),
+            (&[0, 1], [well; 3], Some(2)),
+            (&[1], [well; 3], Some(0)),
+            (&[0, 1, 2], [well; 3], None),
+            (&[0, 1], [well, well, dead], None),
+        ] {
+            let picked = pick(&spread, passed, &found).map(|pick| pick.destination);
+            assert_eq!(picked, expected, "{passed:?} {found:?}");
+        }
+    }
+
+    #[test]
+    fn lb25_there_is_panic_only_when_nobody_else_can_take_over() {
+        let two = [(0, 1, "a"), (1, 1, "b")];
+        let spread = panicking(&two, Failover::default(), Percent::new(50).expect("a percentage"));
+        for (found, is_calm) in [
+            ([of(4, 4), of(4, 4)], true),
+            // A quarter is left of the first, but the second takes the rest.
+            ([of(1, 4), of(4, 4)], true),
+            ([of(0, 4), of(4, 4)], true),
+            ([of(1, 4), of(1, 4)], false),
+            ([of(0, 4), of(0, 4)], false),
+        ] {
+            let picked = pick(&spread, &[], &found).map(|pick| pick.is_calm);
+            assert_eq!(picked, Some(is_calm), "{found:?}");
+        }
+        // One tier: the panic is about all its destinations together.
+        let redistribute = Failover {
+            redistribute: true,
+            ..Failover::default()
+        };
+        let one = [(0, 1, "a"), (0, 1, "b")];
+        let spread = panicking(&one, redistribute, Percent::new(50).expect("a percentage"));
+        for (found, is_calm) in [([of(4, 4), of(1, 4)], true), ([of(1, 4), of(1, 4)], false)] {
+            let picked = pick(&spread, &[], &found).map(|pick| pick.is_calm);
+            assert_eq!(picked, Some(is_calm), "{found:?}");
+        }
     }
 }

@@ -3,7 +3,6 @@
 use super::endpoint;
 use super::index::{Index, Object};
 use super::options::Options;
-use super::pending;
 use super::reporter::{Reporter, sentence};
 use crate::hash::QuickMap;
 use crate::resource::{AppProtocol, Backend, BackendAddress, BackendType, Body, Placed};
@@ -30,7 +29,6 @@ pub(crate) fn judge<'a>(
                 finding.effect("rules that refer to this Backend answer 500 for its share"),
             );
         }
-        report_fallback(backend, reporter);
     }
     refused
 }
@@ -80,14 +78,6 @@ fn refusals(backend: Object<'_, Backend>, options: &Options) -> Vec<(&'static st
     refusals
 }
 
-fn report_fallback(backend: Object<'_, Backend>, reporter: &mut Reporter) {
-    let written = backend.spec.fallback.filter(|fallback| fallback.value);
-    let finding = written.and_then(|fallback| pending::of_field("Backend.fallback", fallback.span));
-    if let Some(finding) = finding {
-        reporter.add(backend.placed, finding);
-    }
-}
-
 fn status(backend: Object<'_, Backend>, refusal: Option<&Finding>) -> Status {
     let condition = match refusal {
         None => Condition::yes("Accepted", "Accepted", "The Backend is valid."),
@@ -113,9 +103,11 @@ pub(crate) fn differ_in_endpoints(versions: &[&Placed], options: &Options) -> bo
         }
         _ => None,
     });
-    // The place of a field that is not an endpoint may have moved; nothing is said about those of a served Backend
-    // but that `fallback` is not served.
-    let unplaced = |spec: Backend| (spec.kind.value, spec.app_protocols.len(), spec.fallback);
+    // The place of a field that is not an endpoint may have moved; nothing is said about those of a served Backend.
+    let unplaced = |spec: Backend| {
+        let is_fallback = spec.fallback.is_some_and(|fallback| fallback.value);
+        (spec.kind.value, spec.app_protocols.len(), is_fallback)
+    };
     let first = specs.next().flatten().map(unplaced);
     first.is_some() && specs.all(|spec| spec.map(unplaced) == first)
 }

@@ -7,11 +7,7 @@ use crate::yaml::{Node, Span};
 
 /// Field by kind and path, and what happens until it is in effect. `BackendTrafficPolicy` stands for both kinds of
 /// policy, `TrafficPolicy` for what only weir's own has.
-const PENDING: [(&str, &str); 19] = [
-    (
-        "BackendTrafficPolicy.retry.numAttemptsPerPriority",
-        "retries stay where the request was sent first",
-    ),
+const PENDING: [(&str, &str); 12] = [
     (
         "BackendTrafficPolicy.circuitBreaker.maxPendingRequests",
         "requests do not wait for connections",
@@ -38,36 +34,12 @@ const PENDING: [(&str, &str); 19] = [
         "responses pass as they are",
     ),
     (
-        "TrafficPolicy.failover.overprovisioningPercent",
-        "destinations are used without regard to their tier",
-    ),
-    (
-        "TrafficPolicy.failover.failbackDelay",
-        "destinations are used without regard to their tier",
-    ),
-    (
-        "TrafficPolicy.failover.redistribute",
-        "a backend without usable endpoint keeps its share",
-    ),
-    (
-        "TrafficPolicy.failover.priorities",
-        "destinations are used without regard to their tier",
-    ),
-    (
         "TrafficPolicy.sessionPersistence",
         "sessions do not come back to their endpoint",
     ),
     (
         "HTTPRoute.sessionPersistence",
         "sessions do not come back to their endpoint",
-    ),
-    (
-        "HTTPRoute.backendRefs.priority",
-        "this backend gets its share all the time, not only when the others fail",
-    ),
-    (
-        "Backend.fallback",
-        "this Backend gets its share all the time, not only when the others fail",
     ),
 ];
 
@@ -97,9 +69,7 @@ pub(crate) fn of_rule(rule: &HttpRule) -> impl Iterator<Item = Finding> {
     let retry = rule.retry.as_ref().map(|retry| ("HTTPRoute.retry", retry.span));
     let persistence = rule.session_persistence.as_ref();
     let persistence = persistence.map(|found| ("HTTPRoute.sessionPersistence", found.span));
-    let priorities = rule.backends.iter().filter_map(|reference| reference.priority);
-    let priorities = priorities.map(|priority| ("HTTPRoute.backendRefs.priority", priority.span));
-    let fields = retry.into_iter().chain(persistence).chain(priorities);
+    let fields = retry.into_iter().chain(persistence);
     fields.filter_map(|(field, span)| of_field(field, span))
 }
 
@@ -134,7 +104,9 @@ mod tests {
     #[test]
     fn fields_are_found_where_they_are_written() {
         let tree = |text: &str| Parser::new().parse(text).root.expect(text);
-        let spec = tree("connection:\n  bufferLimit: 1Ki\ndns: null\nfailover: {redistribute: true}\n");
+        let spec = tree(
+            "connection:\n  bufferLimit: 1Ki\ndns: null\nfailover: {redistribute: true}\nsessionPersistence: {}\n",
+        );
         let said = |kind: &str| -> Vec<String> {
             let mut decoder = Decoder::default();
             report(&mut decoder, &spec, kind);
@@ -154,8 +126,8 @@ mod tests {
             expected.push("2:3 connection.bufferLimit is accepted, but not yet in effect".to_owned());
         }
         assert_eq!(said("BackendTrafficPolicy"), expected);
-        if listed("TrafficPolicy.failover.redistribute") {
-            expected.push("4:12 failover.redistribute is accepted, but not yet in effect".to_owned());
+        if listed("TrafficPolicy.sessionPersistence") {
+            expected.push("5:1 sessionPersistence is accepted, but not yet in effect".to_owned());
         }
         assert_eq!(said("TrafficPolicy"), expected);
         assert!(of_field("HTTPRoute.hostnames", Span::default()).is_none());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_balance::{Balancer, CandidateSpec, Member};
-use weir_model::{BalanceSpec, Endpoint, Failover, UpstreamSpec};
+use weir_model::{BalanceSpec, Endpoint, Failover, Percent, UpstreamSpec};
 
 use super::checked::{CheckedUpstreams, Endpoints};
 use super::checks::{CheckedUpstream, Passive};
@@ -29,6 +29,8 @@ pub(crate) struct Usage {
     pub(crate) balance: Arc<BalanceSpec>,
     pub(crate) upstream: Arc<UpstreamSpec>,
     pub(crate) failover: Failover,
+    /// What is usable is used, however little that is: other destinations take over the rest.
+    pub(crate) is_calm: bool,
 }
 
 /// A backend's endpoints, joined to what is alive.
@@ -204,7 +206,10 @@ fn balancer(
         let member = Member::new(endpoint.clone(), Arc::clone(&live.state));
         upstream.seats(index).fold(member, Member::heeding)
     });
-    let candidates = CandidateSpec::new(&usage.upstream, usage.failover);
+    let mut candidates = CandidateSpec::new(&usage.upstream, usage.failover);
+    if usage.is_calm {
+        candidates.panic_threshold = Percent::ZERO;
+    }
     let balancer = Balancer::with_candidates(&usage.balance, candidates, members.collect());
     if let Some(before) = before {
         balancer.inherit(before);

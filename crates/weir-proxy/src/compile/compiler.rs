@@ -69,6 +69,7 @@ impl Compiler {
                 balance: Arc::new(mirror_spec),
                 upstream: Arc::default(),
                 failover: Failover::default(),
+                is_calm: false,
             },
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use weir_balance::{Counters, EndpointState, Rng, Scope, cursor_start};
+use weir_balance::{Counters, EndpointState, Rng, Scope, Spread, cursor_start};
 use weir_model::{Endpoint, EndpointAddress};
 
 use super::checks::Checks;
@@ -76,6 +76,8 @@ pub(crate) struct Live {
     rules: HashMap<Arc<str>, Arc<LiveRule>>,
     /// Turns of the balancers, by rule and destination.
     cursors: HashMap<(Arc<str>, Arc<str>), Arc<AtomicU64>>,
+    /// By rule key.
+    spreads: HashMap<Arc<str>, Arc<Spread>>,
 }
 
 impl Live {
@@ -89,6 +91,7 @@ impl Live {
             endpoints: HashMap::new(),
             rules: HashMap::new(),
             cursors: HashMap::new(),
+            spreads: HashMap::new(),
         }
     }
 
@@ -160,6 +163,20 @@ impl Live {
         )
     }
 
+    /// Remembers how a rule spreads its requests; what it did so far goes on where it stopped.
+    pub(crate) fn spread(&mut self, rule: &Arc<str>, spread: Spread) -> Arc<Spread> {
+        let spread = Arc::new(spread);
+        if let Some(before) = self.spreads.insert(Arc::clone(rule), Arc::clone(&spread)) {
+            spread.inherit(&before);
+        }
+        spread
+    }
+
+    /// Forgets it, for a rule that spreads nothing any more.
+    pub(crate) fn forget_spread(&mut self, rule: &str) {
+        self.spreads.remove(rule);
+    }
+
     /// Forgets rules and cursors whose rule key `is_configured` does not know.
     pub(crate) fn retain_rules(&mut self, is_configured: impl Fn(&str) -> bool) {
         self.rules.retain(|key, rule| {
@@ -168,5 +185,6 @@ impl Live {
             kept
         });
         self.cursors.retain(|(key, _), _| is_configured(key));
+        self.spreads.retain(|key, _| is_configured(key));
     }
 }

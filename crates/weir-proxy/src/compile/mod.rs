@@ -7,6 +7,7 @@ mod backends;
 mod checked;
 mod checks;
 mod compiler;
+mod failover;
 mod filters;
 mod live;
 mod names;
@@ -22,7 +23,7 @@ pub(crate) use filters::MirrorTarget;
 pub(crate) use live::Live;
 pub(crate) use live::{LiveEndpoint, LiveRule};
 pub(crate) use snapshot::{
-    Action, CompiledBalancer, CompiledDestination, CompiledForward, CompiledRule, Goal, RuleTimeouts,
-    SectionFacts, Snapshot,
+    Action, BalancerSlot, CompiledBalancer, CompiledDestination, CompiledForward, CompiledRule, Goal,
+    RuleTimeouts, SectionFacts, Snapshot,
 };
 pub(crate) use upstream::LiveUpstream;

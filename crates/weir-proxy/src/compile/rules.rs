@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use weir_balance::Split;
-use weir_model::{BackendId, Config, Destination, Filter, PathMatch, Route, Rule, Target, UpstreamSpec};
+use weir_model::{BackendId, Config, Destination, Filter, PathMatch, Route, Rule, Target};
 
 use super::backends::Usage;
+use super::failover;
 use super::filters::Policy;
 use super::live::Live;
 use super::snapshot::{
@@ -25,17 +26,15 @@ pub(super) fn claims<'a>(
         let destinations = forward.into_iter().flat_map(move |forward| {
             forward.destinations.iter().flat_map(move |destination| {
                 let own = match &destination.target {
-                    Target::Backend(backend) => Some((
-                        *backend,
-                        Usage {
-                            balance: Arc::clone(&forward.balance),
-                            upstream: Arc::clone(&forward.upstream),
-                            failover: forward.failover,
-                        },
-                    )),
+                    Target::Backend(backend) => Some(*backend),
                     Target::Answer(_) => None,
                 };
-                own.into_iter().chain(mirrors(&destination.filters, mirror_usage))
+                let own = own.into_iter().flat_map(move |backend| {
+                    let usages =
+                        std::iter::once(failover::usage(forward)).chain(failover::calm_usage(forward));
+                    usages.map(move |usage| (backend, usage))
+                });
+                own.chain(mirrors(&destination.filters, mirror_usage))
             })
         });
         mirrors(&rule.filters, mirror_usage).chain(destinations)
@@ -114,11 +113,12 @@ impl RuleCompiler<'_> {
                 .as_ref()
                 .and_then(|retry| retry.try_timeout)
                 .map(|timeout| timeout.milliseconds()),
+            spread: failover::spread(forward, &self.rule.key, &identities, self.live),
             split: Split::new(weights.zip(identities.iter().map(|identity| &**identity))),
             destinations: forward
                 .destinations
                 .iter()
-                .map(|one| self.destination(policy, one, &forward.upstream))
+                .map(|one| self.destination(policy, one, forward))
                 .collect(),
         }
     }
@@ -127,16 +127,18 @@ impl RuleCompiler<'_> {
         &mut self,
         policy: &Policy,
         destination: &Destination,
-        upstream: &Arc<UpstreamSpec>,
+        forward: &weir_model::Forward,
     ) -> CompiledDestination {
         let goal = match &destination.target {
             Target::Backend(backend) => {
                 let slot = (self.next)();
+                let calm = failover::calm_usage(forward).map(|_| (self.next)());
                 let key = &self.config.backend(*backend).key;
                 Goal::Balancer {
                     slot,
+                    calm: calm.unwrap_or(slot),
                     cursor: self.live.cursor(&self.rule.key, key),
-                    upstream: self.live.upstreams.of(key, upstream),
+                    upstream: self.live.upstreams.of(key, &forward.upstream),
                 }
             }
             Target::Answer(answer) => Goal::Answer(answer.clone()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use weir_balance::{Balancer, Split};
+use weir_balance::{Balancer, Split, Spread};
 use weir_model::{BalanceSpec, ClientIp, FixedAnswer, ListenerKey, Redirect, Retry, RouteId, Timeouts};
 use weir_route::Router;
 
@@ -123,6 +123,8 @@ pub(crate) struct CompiledForward {
     pub(crate) retry: Option<Arc<Retry>>,
     /// Time for one try by the rule of retries, milliseconds.
     pub(crate) try_ms: Option<u64>,
+    /// Over destinations that stand in for each other, in place of `split`.
+    pub(crate) spread: Option<Arc<Spread>>,
     /// By weight; used only when there are several destinations.
     pub(crate) split: Split,
     pub(crate) destinations: Vec<CompiledDestination>,
@@ -141,6 +143,8 @@ pub(crate) struct CompiledDestination {
 pub(crate) enum Goal {
     Balancer {
         slot: BalancerSlot,
+        /// That of the balancer that never panics; where there is none, `slot`.
+        calm: BalancerSlot,
         cursor: Arc<AtomicU64>,
         upstream: Arc<LiveUpstream>,
     },

@@ -6,8 +6,8 @@ use super::pick::Tries;
 use super::respond::Reply;
 use super::route::Found;
 use super::{
-    Client, Exchange, Failure, Next, account, feedback, forward, passive, pending, pick, policy, request,
-    respond, retry, route,
+    Client, Exchange, Failure, Next, account, failover, feedback, forward, passive, pending, pick, policy,
+    request, respond, retry, route,
 };
 use crate::compile::Snapshot;
 use crate::transit::RequestScratch;
@@ -45,12 +45,13 @@ async fn serve<'v>(
     if let Some(answer) = policy::answer_early(exchange, found) {
         return Box::pin(respond::answer(exchange, answer)).await;
     }
-    let way = route::choose(exchange, found)?;
+    let mut way = route::choose(exchange, snapshot, found)?;
     policy::prepare(exchange, found, &way)?;
     policy::mirror(exchange, snapshot, &way);
     let mut tries = Tries::begin(&way)?;
     if pending::is_to_wait(exchange, snapshot, &way) {
         Box::pin(pending::wait(exchange, snapshot, &way)).await;
+        way = failover::choose_again(exchange, snapshot, found, way, &mut tries)?;
     }
     let (chosen, answered) = loop {
         // In a scope of its own, so that what waits for the next try does not hold the last one.
@@ -65,6 +66,7 @@ async fn serve<'v>(
             }
         };
         waiting.await?;
+        way = failover::move_on(exchange, snapshot, found, way, &mut tries)?;
     };
     respond::relay(exchange, Reply { way: &way, chosen }, answered).await
 }

@@ -4,6 +4,7 @@
 //! neither listeners nor how connections are accepted. Read [`handle`] first.
 
 mod account;
+mod failover;
 mod failure;
 mod feedback;
 mod forward;

@@ -26,6 +26,23 @@ pub(super) fn write_head(
     written
 }
 
+/// Writes the head anew for another destination, before what is kept of the body.
+pub(super) fn rewrite_head(
+    exchange: &mut Exchange<'_>,
+    found: &Found<'_>,
+    way: &Way<'_>,
+) -> Result<(), Failure> {
+    let before = std::mem::take(&mut exchange.scratch.output.bytes);
+    exchange.scratch.output.clear();
+    exchange.scratch.edits.clear();
+    write_head(exchange, found, way)?;
+    // Only what weir has written itself stands there: no field has an empty line inside.
+    let end = memchr::memmem::find(&before, b"\r\n\r\n").map_or(before.len(), |end| end + 4);
+    let body = before.get(end..).unwrap_or_default();
+    exchange.scratch.output.bytes.extend_from_slice(body);
+    Ok(())
+}
+
 /// How the body goes out.
 pub(super) fn framing(body: BodyLength) -> Framing {
     match body {

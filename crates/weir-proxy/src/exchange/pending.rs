@@ -36,8 +36,5 @@ pub(super) async fn wait(exchange: &Exchange<'_>, snapshot: &Snapshot, way: &Way
 }
 
 fn balancer<'v>(snapshot: &'v Snapshot, way: &Way<'_>) -> Option<&'v CompiledBalancer> {
-    match &way.destination.goal {
-        Goal::Balancer { slot, .. } => snapshot.balancer(*slot).map(|balancer| &**balancer),
-        Goal::Answer(_) => None,
-    }
+    snapshot.balancer(way.slot).map(|balancer| &**balancer)
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use weir_balance::{Counted, Counters, Lease, NoPick, OverrideHosts, Permit, Pick, Picked};
 
+use super::failure::TryEnd;
 use super::route::Way;
 use super::{Exchange, Failure};
 use crate::compile::{CompiledBalancer, Goal, LiveUpstream, Snapshot};
@@ -15,16 +16,20 @@ pub(super) struct Tries<'v> {
     /// The tries before the last one. Boxed: most exchanges have none.
     past: Option<Box<Past<'v>>>,
     /// [`Picked::index`] of the last try.
-    last: u32,
-    /// Held over all tries together.
+    pub(super) last: u32,
+    /// Held over all tries at one backend together.
     _place: Option<Permit<&'v Counters>>,
 }
 
 /// Tries that came to nothing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Past<'v> {
-    /// [`Picked::index`] of each.
+    /// [`Picked::index`] of each at the present destination, and of those that are to be passed over with them.
     tried: Vec<u32>,
+    /// How many there were in the present tier.
+    in_tier: u32,
+    /// Destinations that were given up for others.
+    passed: Vec<u32>,
     /// Why the last one did.
     failure: Option<Failure>,
     /// The place of the retry that is under way.
@@ -34,30 +39,62 @@ struct Past<'v> {
 impl<'v> Tries<'v> {
     /// None yet. Takes the request's place at the backend.
     pub(super) fn begin(way: &Way<'v>) -> Result<Self, Failure> {
-        let place = match &way.destination.goal {
-            Goal::Balancer { upstream, .. } => {
-                let limit = upstream.spec.breakers.parallel_requests;
-                let counters = &*upstream.counters;
-                Some(Permit::take(counters, Counted::ParallelRequests, limit)?)
-            }
-            Goal::Answer(_) => None,
-        };
         Ok(Self {
             past: None,
             last: 0,
-            _place: place,
+            _place: take_place(way)?,
         })
     }
 
     /// Remembers that the last try came to nothing, and the place of the one that follows, if it needs one.
     pub(super) fn note(&mut self, failure: Failure, place: Option<Permit<&'v Counters>>) {
-        let mut tried = self.past.take().map_or_else(Vec::new, |past| past.tried);
-        tried.push(self.last);
-        self.past = Some(Box::new(Past {
-            tried,
-            failure: Some(failure),
-            _place: place,
-        }));
+        let past = self.past.get_or_insert_default();
+        past.tried.push(self.last);
+        past.in_tier += 1;
+        past.failure = Some(failure);
+        past._place = place;
+    }
+
+    /// Tries in the present tier, and how the last one ended.
+    pub(super) fn standing(&self) -> Option<(u32, TryEnd)> {
+        let past = self.past.as_ref()?;
+        Some((past.in_tier, past.failure.as_ref()?.end))
+    }
+
+    /// Destinations that were given up for others.
+    pub(super) fn passed(&self) -> &[u32] {
+        self.past.as_ref().map_or(&[], |past| &past.passed)
+    }
+
+    /// Another tier begins at the same destination: `others` are not tried any more.
+    pub(super) fn pass_over(&mut self, others: impl Iterator<Item = u32>) {
+        if let Some(past) = &mut self.past {
+            past.tried.extend(others);
+            past.in_tier = 0;
+        }
+    }
+
+    /// Another tier begins at another destination, `way`, since that of `given_up` was given up. `false`: the backend
+    /// there has no place for the request, nothing has changed.
+    pub(super) fn move_to(&mut self, way: &Way<'v>, given_up: u32) -> bool {
+        let Ok(place) = take_place(way) else {
+            return false;
+        };
+        self._place = place;
+        if let Some(past) = &mut self.past {
+            past.tried.clear();
+            past.in_tier = 0;
+            past.passed.push(given_up);
+        }
+        true
+    }
+
+    /// All tiers have had their tries: they begin anew.
+    pub(super) fn begin_anew(&mut self) {
+        if let Some(past) = &mut self.past {
+            past.in_tier = 0;
+            past.passed.clear();
+        }
     }
 
     /// Gives back the place of the retry that is over.
@@ -67,9 +104,21 @@ impl<'v> Tries<'v> {
         }
     }
 
-    /// The tries before the last one.
+    /// The tries before the last one, as far as they count at the present destination.
     pub(super) fn tried(&self) -> &[u32] {
         self.past.as_ref().map_or(&[], |past| &past.tried)
+    }
+}
+
+/// The request's place at the backend of `way`.
+fn take_place<'v>(way: &Way<'v>) -> Result<Option<Permit<&'v Counters>>, Failure> {
+    match &way.destination.goal {
+        Goal::Balancer { upstream, .. } => {
+            let limit = upstream.spec.breakers.parallel_requests;
+            let counters = &*upstream.counters;
+            Ok(Some(Permit::take(counters, Counted::ParallelRequests, limit)?))
+        }
+        Goal::Answer(_) => Ok(None),
     }
 }
 
@@ -131,15 +180,10 @@ pub(super) fn pick<'v>(
     way: &Way<'v>,
     tries: &mut Tries<'_>,
 ) -> Result<Chosen<'v>, Failure> {
-    let Goal::Balancer {
-        slot,
-        cursor,
-        upstream,
-    } = &way.destination.goal
-    else {
+    let Goal::Balancer { cursor, upstream, .. } = &way.destination.goal else {
         return Err(Failure::answered(500, "no_destination"));
     };
-    let Some(balancer) = snapshot.balancer(*slot) else {
+    let Some(balancer) = snapshot.balancer(way.slot) else {
         debug_assert!(false, "a snapshot has every balancer that its rules name");
         return Err(Failure::answered(500, "balancer_unknown"));
     };

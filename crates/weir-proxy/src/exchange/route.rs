@@ -4,9 +4,9 @@ use weir_balance::{HashKey, request_key};
 use weir_route::RequestParts;
 
 use super::view::Fields;
-use super::{Exchange, Failure, request};
+use super::{Exchange, Failure, failover, request};
 use crate::compile::{
-    Action, CompiledDestination, CompiledForward, CompiledRule, Goal, SectionFacts, Snapshot,
+    Action, BalancerSlot, CompiledDestination, CompiledForward, CompiledRule, Goal, SectionFacts, Snapshot,
 };
 
 /// The rule, as references into the snapshot.
@@ -23,6 +23,8 @@ pub(super) struct Found<'v> {
 pub(super) struct Way<'v> {
     pub(super) forward: &'v CompiledForward,
     pub(super) destination: &'v CompiledDestination,
+    /// The balancer of the destination that picks.
+    pub(super) slot: BalancerSlot,
     pub(super) key: Option<HashKey>,
 }
 
@@ -66,13 +68,20 @@ pub(super) fn find<'v>(exchange: &mut Exchange<'_>, snapshot: &'v Snapshot) -> R
 }
 
 /// Chooses among the destinations: by the request's key when the rule hashes (row BX13), else by turns.
-pub(super) fn choose<'v>(exchange: &Exchange<'_>, found: &Found<'v>) -> Result<Way<'v>, Failure> {
+pub(super) fn choose<'v>(
+    exchange: &Exchange<'_>,
+    snapshot: &'v Snapshot,
+    found: &Found<'v>,
+) -> Result<Way<'v>, Failure> {
     let forward = match &found.rule.action {
         Action::Forward(forward) => forward,
         Action::Answer(answer) => return Err(answer.into()),
         Action::Redirect(_) => return Err(Failure::answered(500, "redirect_expected")),
     };
     let key = request_key(&forward.spec, exchange);
+    if let Some(spread) = &forward.spread {
+        return failover::choose(exchange, snapshot, found, (forward, spread), key);
+    }
     let destination = match (&*forward.destinations, &key) {
         ([only], _) => Some(only),
         (several, Some(key)) => forward
@@ -87,9 +96,10 @@ pub(super) fn choose<'v>(exchange: &Exchange<'_>, found: &Found<'v>) -> Result<W
     let destination = destination.ok_or_else(|| Failure::answered(500, "no_destination"))?;
     match &destination.goal {
         Goal::Answer(answer) => Err(answer.into()),
-        Goal::Balancer { .. } => Ok(Way {
+        Goal::Balancer { slot, .. } => Ok(Way {
             forward,
             destination,
+            slot: *slot,
             key,
         }),
     }

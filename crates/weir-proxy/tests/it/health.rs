@@ -1,6 +1,7 @@
 //! Health of endpoints: probes, ejections, what of them reaches traffic (rows HC01 to HC13, HC19).
 
 mod ejections;
+mod failover;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -10,6 +10,7 @@ mod demo;
 mod docs;
 mod echo;
 mod explain;
+mod failover;
 mod filters;
 mod harness;
 mod health;

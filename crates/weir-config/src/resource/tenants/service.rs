@@ -28,16 +28,10 @@ pub struct TenantService {
     pub span: Span,
 }
 
-const UNSERVED: [(&str, &str); 2] = [
-    (
-        "max_connections",
-        "there is no bound on connections to this service",
-    ),
-    (
-        "priority",
-        "all services of the tenant are used at the same time, by their weights",
-    ),
-];
+const UNSERVED: [(&str, &str); 1] = [(
+    "max_connections",
+    "there is no bound on connections to this service",
+)];
 
 /// Reads `services`; those that cannot be used are left out. Also says whether any was.
 pub(super) fn decode_list(decoder: &mut Decoder, field: Field<'_>) -> (Vec<TenantService>, bool) {
@@ -58,7 +52,7 @@ pub(super) fn decode_list(decoder: &mut Decoder, field: Field<'_>) -> (Vec<Tenan
 }
 
 fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<TenantService> {
-    let mut known = vec!["name", "url", "health", "weight"];
+    let mut known = vec!["name", "url", "health", "weight", "priority"];
     known.extend(unserved::names(&UNSERVED));
     let fields = decoder.fields_with_vital(item, &known, ["weight"])?;
     unserved::report(decoder, &fields, "", &UNSERVED);
