@@ -1,5 +1,5 @@
 //! What a pick costs: nanoseconds per pick for each policy at 10, 1,000 and 10,000 endpoints, median of rounds.
-//! `--json` prints one object per line. Endpoints hold 0 to 7 requests, so that loads differ.
+//! `--json` prints one object per line; an argument measures only the picks whose name begins with it. Endpoints hold 0 to 7 requests, so that loads differ.
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -32,6 +32,23 @@ fn main() -> io::Result<()> {
             "{:<44} {:>10} {:>10} {:>10}",
             "ns per pick, endpoints:", SIZES[0], SIZES[1], SIZES[2]
         )?;
+    }
+    let only = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with("--"));
+    if let Some(only) = only {
+        for (name, spec, weighted) in policies()
+            .into_iter()
+            .filter(|(name, ..)| name.starts_with(&only))
+        {
+            report(
+                &mut out,
+                json,
+                name,
+                &SIZES.map(|size| pick_cost_ns(&spec, size, weighted)),
+            )?;
+        }
+        return Ok(());
     }
     for (name, spec, weighted) in policies() {
         let costs = SIZES.map(|size| pick_cost_ns(&spec, size, weighted));

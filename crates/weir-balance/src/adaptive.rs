@@ -45,6 +45,8 @@
 //! | tries that go to the one with 503 | 18.8 % | 0.45 % | 0.04 % |
 //! | half of them three times slower, 45 % load | 114 | 98 | 80 |
 
+use std::hint::select_unpredictable;
+
 use crate::answer::Standing;
 use crate::pick::Pick;
 use crate::random::Draw;
@@ -106,12 +108,72 @@ impl Adaptive {
                 self.cheapest::<ALL_MAX, true>(all, Some(drawn), ready, pick, seed)
             }
         } else if self.scales.is_empty() {
-            self.cheapest::<CHOICES, false>(spread(seed, ready.len()), None, ready, pick, seed)
+            self.cheapest_of_many::<CHOICES, false>(spread(seed, ready.len()), ready, pick, seed)
         } else {
             let drawn: [u32; DRAWN_CHOICES] = std::array::from_fn(|_| self.draw.draw(pick.rng));
-            self.cheapest::<DRAWN_CHOICES, true>(drawn, None, ready, pick, seed)
+            self.cheapest_of_many::<DRAWN_CHOICES, true>(drawn, ready, pick, seed)
         };
         cheapest.or_else(|| self.any(ready, pick))
+    }
+
+    /// [`Self::cheapest`] among few of many. Mostly nothing speaks against any of them and there is recent news of all: then
+    /// much less is to be judged. All are read before any is judged, so that their cache misses are waited for together.
+    #[inline(always)]
+    fn cheapest_of_many<const N: usize, const WEIGHTED: bool>(
+        &self,
+        positions: [u32; N],
+        ready: &Ready,
+        pick: &Pick<'_>,
+        seed: u64,
+    ) -> Option<u32> {
+        let mut is_ordinary = pick.tried.is_empty();
+        let mut best = u64::MAX;
+        let qualities = positions.map(|position| {
+            let brief = ready.brief(position, pick.now_ms);
+            let quality = u64::from(brief.latency) * u64::from(brief.price);
+            is_ordinary &= brief.is_ordinary;
+            best = best.min(quality);
+            (quality, brief.in_flight)
+        });
+        // Somebody of quality 0 has not answered yet.
+        if !is_ordinary || best == 0 {
+            return self.cheapest_of_any_kind::<N, WEIGHTED>(positions, ready, pick, seed);
+        }
+        let (mut least, mut cheapest) = (u64::MAX, 0);
+        for (at, ((quality, in_flight), position)) in qualities.into_iter().zip(positions).enumerate() {
+            let quality = select_unpredictable(quality <= best * SAME_WITHIN, best, quality);
+            let load = self.load::<WEIGHTED>(in_flight, position);
+            // Draws by weight come in random order, in which the first wins.
+            let tie = if WEIGHTED { 0 } else { seed >> (8 * at) & 0xff };
+            let cost = (quality * load) << 8 | tie;
+            cheapest = select_unpredictable(cost < least, position, cheapest);
+            least = least.min(cost);
+        }
+        Some(cheapest)
+    }
+
+    #[inline(never)]
+    fn cheapest_of_any_kind<const N: usize, const WEIGHTED: bool>(
+        &self,
+        positions: [u32; N],
+        ready: &Ready,
+        pick: &Pick<'_>,
+        seed: u64,
+    ) -> Option<u32> {
+        self.cheapest::<N, WEIGHTED>(positions, None, ready, pick, seed)
+    }
+
+    /// What that many requests in flight make of an endpoint, in [`LOAD_ONE`]ths.
+    #[inline]
+    fn load<const WEIGHTED: bool>(&self, in_flight: u32, position: u32) -> u64 {
+        let mut scale = LOAD_ONE;
+        if WEIGHTED {
+            scale = self
+                .scales
+                .get(position as usize)
+                .map_or(scale, |own| u64::from(*own));
+        }
+        (LOAD_ONE + u64::from(in_flight) * scale).min(LOAD_MAX)
     }
 
     /// The position of least cost; of equally cheap ones a random one. Of those as quick as the best only the `preferred`
@@ -137,35 +199,31 @@ impl Adaptive {
         let mut qualities = [u64::MAX; N];
         let mut best = u64::MAX;
         for (at, standing) in standings.iter().enumerate() {
-            let known = standing.latency > 0;
-            let latency = if known { standing.latency } else { quickest };
+            let latency = select_unpredictable(standing.latency > 0, standing.latency, quickest);
             let quality = u64::from(latency) * u64::from(standing.price);
-            qualities[at] = if usable >> at & 1 != 0 { quality } else { u64::MAX };
+            qualities[at] = select_unpredictable(usable >> at & 1 != 0, quality, u64::MAX);
             best = best.min(qualities[at]);
         }
-        let same = |at: usize| {
-            let eased = standings[at].eased;
-            usable >> at & 1 != 0
-                && (eased >= EASED_ENOUGH || qualities[at] >> eased <= best.saturating_mul(SAME_WITHIN))
-        };
-        let mut counts = usable;
-        if let Some(preferred) = preferred {
-            let quick = (0..N).fold(0, |quick, at| quick | u32::from(same(at)) << at);
-            if quick & preferred != 0 {
-                counts = usable & !quick | quick & preferred;
-            }
-        }
-        let mut least = (u64::MAX, 0);
+        // Somebody is usable, so this is far from the greatest number.
+        let as_good = best * SAME_WITHIN;
+        let mut quick = 0;
         for (at, standing) in standings.iter().enumerate() {
-            let mut scale = LOAD_ONE;
-            if WEIGHTED {
-                scale = self
-                    .scales
-                    .get(positions[at] as usize)
-                    .map_or(scale, |own| u64::from(*own));
-            }
-            let load = (LOAD_ONE + u64::from(standing.in_flight) * scale).min(LOAD_MAX);
-            let quality = if same(at) { best } else { qualities[at] };
+            let eased = standing.eased.min(EASED_ENOUGH);
+            let is_quick = (eased == EASED_ENOUGH) | (qualities[at] >> eased <= as_good);
+            quick |= u32::from(is_quick) << at;
+        }
+        quick &= usable;
+        let mut counts = usable;
+        if let Some(preferred) = preferred
+            && quick & preferred != 0
+        {
+            counts = usable & !quick | quick & preferred;
+        }
+        let mut least = u64::MAX;
+        let mut position = 0;
+        for (at, standing) in standings.iter().enumerate() {
+            let load = self.load::<WEIGHTED>(standing.in_flight, positions[at]);
+            let quality = select_unpredictable(quick >> at & 1 != 0, best, qualities[at]);
             // Draws by weight come in random order, in which the first wins.
             let tie = if WEIGHTED && preferred.is_none() {
                 0
@@ -173,14 +231,11 @@ impl Adaptive {
                 seed >> (8 * (at % 8)) & 0xff
             };
             let cost = quality.wrapping_mul(load) << 8 | tie;
-            let cost = if counts >> at & 1 != 0 { cost } else { u64::MAX };
-            least = if cost < least.0 {
-                (cost, positions[at])
-            } else {
-                least
-            };
+            let cost = select_unpredictable(counts >> at & 1 != 0, cost, u64::MAX);
+            position = select_unpredictable(cost < least, positions[at], position);
+            least = least.min(cost);
         }
-        Some(least.1)
+        Some(position)
     }
 
     /// None of the candidates is usable.
@@ -239,6 +294,7 @@ mod tests {
 
     use weir_model::{Algorithm, SlowStart};
 
+    use super::*;
     use crate::world::{World, balancer, hold, members, spec};
     use crate::{Answer, Balancer, EndpointState, Lease, NoPick, PickReason, Unavailable};
 
@@ -327,6 +383,53 @@ mod tests {
                     "{endpoints:?}: {at} won {count} times"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn bx01_the_short_way_gives_what_the_long_one_gives() {
+        let mut world = World::new(9);
+        let weights: Vec<u64> = (0..40).map(|number| 1 + number % 5).collect();
+        let balancer = settled(&weights, &world);
+        let weights: Vec<u32> = (0..40).map(|number| 1 + number % 5).collect();
+        let members = balancer.members();
+        let mut leases = Vec::new();
+        for member in members {
+            let latency_ms = 5 + u64::from(world.rng.below(40));
+            answers(&member.state, world.now_ms, latency_ms, Answer::Success, 100);
+            answers(
+                &member.state,
+                world.now_ms,
+                1,
+                Answer::Failure,
+                world.rng.below(4) / 2,
+            );
+            leases.extend(hold(member, world.rng.below(9) as usize));
+        }
+        let ready = Ready::new(members, (0..40).collect(), None);
+        let (equal, weighted) = (Adaptive::new(&[1; 40]), Adaptive::new(&weights));
+        for _ in 0..5_000 {
+            let mut rng = world.rng.clone();
+            let seed = world.rng.next_u64();
+            let pick = Pick {
+                key: None,
+                key_source: 0,
+                cursor: &world.cursor,
+                rng: &mut rng,
+                now_ms: world.now_ms,
+                override_hosts: None,
+                tried: &[],
+            };
+            let four = spread(seed, ready.len());
+            let three = [four[0], four[1], four[2]];
+            assert_eq!(
+                equal.cheapest_of_many::<4, false>(four, &ready, &pick, seed),
+                equal.cheapest::<4, false>(four, None, &ready, &pick, seed)
+            );
+            assert_eq!(
+                weighted.cheapest_of_many::<3, true>(three, &ready, &pick, seed),
+                weighted.cheapest::<3, true>(three, None, &ready, &pick, seed)
+            );
         }
     }
 

@@ -3,6 +3,7 @@
 //! Sixteen bytes of an endpoint's cache line. A record is one load and one store without a read-modify-write: of
 //! two workers that record in the same instant one is lost, which an average does not notice.
 
+use std::hint::select_unpredictable;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -72,6 +73,18 @@ pub(crate) struct Standing {
     /// is enough to find out.
     pub(crate) eased: u32,
     pub(crate) in_flight: u32,
+}
+
+/// [`Standing`] of an endpoint of which little is to be said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brief {
+    /// Mean latency, or the present silence if that is longer; 0 when nothing is known.
+    pub(crate) latency: u32,
+    /// What its failures make of it, in [`PRICE_ONE`]ths.
+    pub(crate) price: u32,
+    pub(crate) in_flight: u32,
+    /// There is recent news, and nothing has been halved.
+    pub(crate) is_ordinary: bool,
 }
 
 impl Answers {
@@ -148,23 +161,32 @@ impl Answers {
     #[inline]
     pub(crate) fn standing(&self, in_flight: u32, awaited: bool, now_ms: u64) -> Standing {
         let seen = Seen::unpack(self.seen.load(Relaxed));
-        if awaited {
-            let silent_ms = (now_ms as u32).wrapping_sub(self.silent_since.load(Relaxed)) as i32;
-            // A clock that is behind another worker's is no silence.
-            let silence = (silent_ms.max(0) as u64 * 16_000).min(LATENCY_MAX);
-            return Standing {
-                latency: seen.latency.max(silence as u32),
-                price: price(seen.failures),
-                eased: 0,
-                in_flight,
-            };
-        }
         Standing {
-            latency: seen.latency,
+            latency: seen.latency.max(self.silence(awaited, now_ms)),
             price: price(seen.failures),
-            eased: seen.elapsed_ms(now_ms) / EASE_MS,
+            eased: select_unpredictable(awaited, 0, seen.elapsed_ms(now_ms) / EASE_MS),
             in_flight,
         }
+    }
+
+    #[inline]
+    pub(crate) fn brief(&self, in_flight: u32, awaited: bool, now_ms: u64) -> Brief {
+        let seen = Seen::unpack(self.seen.load(Relaxed));
+        Brief {
+            latency: seen.latency.max(self.silence(awaited, now_ms)),
+            price: price(seen.failures),
+            in_flight,
+            is_ordinary: awaited | (seen.elapsed_ms(now_ms) < EASE_MS),
+        }
+    }
+
+    /// For how long an answer has been awaited and none has come, as a latency.
+    #[inline]
+    fn silence(&self, awaited: bool, now_ms: u64) -> u32 {
+        let silent_ms = (now_ms as u32).wrapping_sub(self.silent_since.load(Relaxed)) as i32;
+        // A clock that is behind another worker's is no silence.
+        let silence = (silent_ms.max(0) as u64 * 16_000).min(LATENCY_MAX) as u32;
+        select_unpredictable(awaited, silence, 0)
     }
 
     /// Peak latency in microseconds and the price of failures, both decayed; the latency is 0 when nothing is known.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use weir_model::Endpoint;
 
-use crate::answer::{Answer, Answers, Standing};
+use crate::answer::{Answer, Answers, Brief, Standing};
 use crate::seat::{COMMON, Judgement, Seat, Seats, Watch};
 
 /// An endpoint of a backend with its live state.
@@ -104,6 +104,13 @@ impl EndpointState {
     pub(crate) fn standing(&self, now_ms: u64) -> Standing {
         let tries = self.tries.load(Relaxed);
         self.answers.standing(tries as u32, tries >= AWAITED, now_ms)
+    }
+
+    /// The same, when little is to be said of it.
+    #[inline]
+    pub(crate) fn brief(&self, now_ms: u64) -> Brief {
+        let tries = self.tries.load(Relaxed);
+        self.answers.brief(tries as u32, tries >= AWAITED, now_ms)
     }
 
     /// Peak latency in microseconds and the price of failures.

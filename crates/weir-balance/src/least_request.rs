@@ -1,17 +1,19 @@
 //! Least request: fewest requests in flight, in constant time however many endpoints there are.
 
+use std::hint::select_unpredictable;
+
 use weir_model::Choices;
 
 use crate::pick::Pick;
 use crate::random::Draw;
-use crate::ready::{DRAWS, Ready};
+use crate::ready::{DRAWS, Look, Ready};
 use crate::round_robin;
 use crate::schedule::Schedule;
 
 /// Up to this many endpoints, shares are drawn exactly, looking at all of them.
 const EXACT_MAX: usize = 8;
-/// Random candidates that stand against the one whose turn it is when there are more.
-const RIVALS: u32 = 3;
+/// When there are more: the one whose turn it is and random ones.
+const CANDIDATES: usize = 4;
 /// Numbers of requests in flight whose load factor is looked up instead of computed.
 const FACTORS: usize = 64;
 
@@ -180,25 +182,63 @@ impl Shares {
         chosen
     }
 
+    /// The states of all four are read before any of them is judged, and the turn is taken before that: an atomic addition
+    /// waits for the reads begun before it. So their cache misses are waited for together. Who wins is unpredictable, and
+    /// this is written to be compiled without branches on it.
     fn chain(&self, ready: &Ready, pick: &mut Pick<'_>) -> Option<u32> {
-        // An unusable endpoint stands with factor 0, which anybody replaces. Who wins is unpredictable, so the loop
-        // is written to be compiled without branches on it.
-        let (mut standing, mut stands) = (0, 0.0);
-        for _ in 0..RIVALS {
-            let rival = self.draw.draw(pick.rng);
-            let usable = ready.is_usable(rival, pick.tried);
-            let factor = if usable {
-                self.factor(rival, ready, pick.now_ms)
-            } else {
-                0.0
-            };
-            let wins = pick.rng.unit() * stands <= factor;
-            standing = if wins { rival } else { standing };
-            stands = if wins { factor } else { stands };
+        let turn = self.schedule.next(pick.cursor);
+        let mut positions = [turn; CANDIDATES];
+        for rival in &mut positions[..CANDIDATES - 1] {
+            *rival = self.draw.draw(pick.rng);
         }
-        let candidate = round_robin::next_usable(&self.schedule, ready, pick)?;
-        let wins = pick.rng.unit() * stands <= self.factor(candidate, ready, pick.now_ms);
-        Some(if wins { candidate } else { standing })
+        let looks = positions.map(|position| ready.look(position, pick.now_ms));
+        // What is rare is looked at apart: slow starts, second tries, long queues, a turn that cannot be used.
+        let is_plain = |look: &Look| look.is_grown & ((look.in_flight as usize) < FACTORS);
+        let all_plain = looks.iter().fold(true, |all, look| all & is_plain(look));
+        if !all_plain || !pick.tried.is_empty() || !looks[CANDIDATES - 1].is_usable {
+            return self.chain_of_all_kinds(positions, ready, pick);
+        }
+        // An unusable endpoint stands with factor 0, which anybody replaces.
+        let factors = looks.map(|look| {
+            let factor = self.factors[look.in_flight as usize % FACTORS];
+            select_unpredictable(look.is_usable, factor, 0.0)
+        });
+        // Whether each would replace each that comes before it: one comparison need not wait for the other.
+        let mut replaces = [0usize; CANDIDATES];
+        for at in 1..CANDIDATES {
+            let unit = pick.rng.unit();
+            for before in 0..at {
+                replaces[at] |= usize::from(unit * factors[before] <= factors[at]) << before;
+            }
+        }
+        let mut standing = 0;
+        for (at, replaced) in replaces.into_iter().enumerate().skip(1) {
+            standing = select_unpredictable(replaced >> standing & 1 != 0, at, standing);
+        }
+        Some(positions[standing])
+    }
+
+    #[cold]
+    fn chain_of_all_kinds(
+        &self,
+        mut positions: [u32; CANDIDATES],
+        ready: &Ready,
+        pick: &mut Pick<'_>,
+    ) -> Option<u32> {
+        let turn = &mut positions[CANDIDATES - 1];
+        if !ready.is_usable(*turn, pick.tried) {
+            *turn = round_robin::next_usable(&self.schedule, ready, pick)?;
+        }
+        let (mut standing, mut stands) = (positions[0], 0.0);
+        for position in positions {
+            if ready.is_usable(position, pick.tried) {
+                let factor = self.factor(position, ready, pick.now_ms);
+                if pick.rng.unit() * stands <= factor {
+                    (standing, stands) = (position, factor);
+                }
+            }
+        }
+        Some(standing)
     }
 
     /// `1 / (in_flight + 1)^bias`, times the slow-start factor.
@@ -382,6 +422,11 @@ mod tests {
         let found: f64 = shares(&balancer, &held, 200_000).iter().skip(1).step_by(2).sum();
         assert!((0.333..0.340).contains(&found), "{found}");
 
+        // The same with queues too long to be looked up.
+        let long: Vec<usize> = (0..100).map(|number| 70 + number % 2 * 71).collect();
+        let found: f64 = shares(&balancer, &long, 200_000).iter().skip(1).step_by(2).sum();
+        assert!((0.333..0.340).contains(&found), "{found}");
+
         // Weights 1 to 4 and loads around 10, as on a busy backend: each share within 10 % of what it should be.
         let weights: Vec<u64> = (0..40).map(|number| 1 + number % 4).collect();
         let held: Vec<usize> = (0..40).map(|number| 8 + number * 7 % 5).collect();
@@ -413,7 +458,14 @@ mod tests {
             (Choices::All, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
         ] {
             let (balancer, mut world) = (balancer(least(choices, 1_000), &weights), World::new(0));
-            balancer.members()[11].state.raise(Unavailable::Ejected);
+            let (others, last) = balancer.members().split_at(11);
+            let _held: Vec<_> = others.iter().map(|member| hold(member, 3)).collect();
+            last[0].state.raise(Unavailable::Ejected);
+            let counts = world.counts(&balancer, 2_000);
+            assert!(
+                counts[11] == 0 && counts[..11].iter().all(|count| *count > 0),
+                "{counts:?}"
+            );
             world.tried = vec![0];
             let counts = world.counts(&balancer, 2_000);
             assert!(

@@ -1,5 +1,7 @@
 //! Random: independent draws by weight, in constant time.
 
+use std::hint::select_unpredictable;
+
 use crate::pick::Pick;
 use crate::ready::{DRAWS, Ready};
 use crate::rng::Rng;
@@ -65,8 +67,7 @@ impl Draw {
                 let wide = u128::from(rng.next_u64()) * columns.len() as u128;
                 let (at, place) = ((wide >> 64) as u32, (wide as u64 >> 32) as u32);
                 let column = columns[at as usize];
-                // An index, not a branch: nothing could predict it.
-                [column.alias, at][usize::from(place < column.keep_below)]
+                select_unpredictable(place < column.keep_below, at, column.alias)
             }
         }
     }

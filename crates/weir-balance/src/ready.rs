@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::answer::Brief;
 use crate::endpoint::{EndpointState, Member};
 use crate::pick::Pick;
 use crate::rng::Rng;
@@ -20,6 +21,8 @@ pub(crate) struct Ready {
     entries: Box<[Entry]>,
     indexes: Box<[u32]>,
     ramp: Option<Ramp>,
+    /// Age at which an endpoint has its full share; 0 without slow start.
+    grown_after_ms: u64,
     /// What may speak against an endpoint at all: everything, or in a panic what a person decided.
     heeded: AtomicU64,
 }
@@ -29,6 +32,16 @@ struct Entry {
     state: Arc<EndpointState>,
     /// What may speak against this endpoint here.
     heeded: u64,
+}
+
+/// An endpoint at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    /// Nothing speaks against it; whether it was tried is another question.
+    pub(crate) is_usable: bool,
+    /// It is not in its slow start.
+    pub(crate) is_grown: bool,
+    pub(crate) in_flight: u32,
 }
 
 impl Ready {
@@ -45,6 +58,7 @@ impl Ready {
         Self {
             entries,
             indexes: indexes.into(),
+            grown_after_ms: ramp.as_ref().map_or(0, Ramp::window_ms),
             ramp,
             heeded: AtomicU64::new(u64::MAX),
         }
@@ -79,6 +93,32 @@ impl Ready {
         let entry = &self.entries[position as usize];
         entry.state.against(entry.heeded & self.heeded.load(Relaxed)) == 0
             && (tried.is_empty() || !tried.contains(&self.index(position)))
+    }
+
+    /// What an algorithm that compares endpoints has to know of one, read at once.
+    #[inline]
+    pub(crate) fn look(&self, position: u32, now_ms: u64) -> Look {
+        let entry = &self.entries[position as usize];
+        Look {
+            is_usable: entry.state.against(entry.heeded & self.heeded.load(Relaxed)) == 0,
+            is_grown: self.is_grown_up(&entry.state, now_ms),
+            in_flight: entry.state.in_flight(),
+        }
+    }
+
+    /// The same for one that goes by answers.
+    #[inline]
+    pub(crate) fn brief(&self, position: u32, now_ms: u64) -> Brief {
+        let entry = &self.entries[position as usize];
+        let mut brief = entry.state.brief(now_ms);
+        brief.is_ordinary &= (entry.state.against(entry.heeded & self.heeded.load(Relaxed)) == 0)
+            & self.is_grown_up(&entry.state, now_ms);
+        brief
+    }
+
+    #[inline]
+    fn is_grown_up(&self, state: &EndpointState, now_ms: u64) -> bool {
+        now_ms.saturating_sub(state.added_at_ms()) >= self.grown_after_ms
     }
 
     /// Whether the endpoint may serve this try and, when it is new, takes this request.

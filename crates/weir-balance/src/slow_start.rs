@@ -29,6 +29,11 @@ impl Ramp {
         }
     }
 
+    /// How long after it was added an endpoint has its full share, milliseconds.
+    pub(crate) fn window_ms(&self) -> u64 {
+        self.window_ms
+    }
+
     /// The part of its full share that an endpoint added at `added_at_ms` has at `now_ms`.
     #[inline]
     pub(crate) fn factor(&self, added_at_ms: u64, now_ms: u64) -> f64 {
