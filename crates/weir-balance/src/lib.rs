@@ -10,6 +10,7 @@ mod answer;
 mod balancer;
 mod bound;
 mod breaker;
+mod bucket_table;
 mod budget;
 mod by_address;
 mod candidates;
@@ -41,6 +42,7 @@ mod spread;
 mod tier_shares;
 mod tiers;
 mod token;
+mod token_bucket;
 mod token_text;
 
 #[cfg(test)]
@@ -50,6 +52,7 @@ pub use admin::{Override, Use};
 pub use answer::Answer;
 pub use balancer::Balancer;
 pub use breaker::{Counted, Counters, Overflow, Permit, Scope};
+pub use bucket_table::{BucketTable, ClientHash};
 pub use change::{
     Change, Decision, Ejection, EjectionCause, HealthyCause, ProbeFailure, ReturnCause, UnhealthyCause,
 };
@@ -69,3 +72,4 @@ pub use tiers::{Availability, CandidateSpec, TierPlan, plan};
 pub use token::{
     SessionTimeouts, Token, TokenHolders, TokenKey, TokenKeys, TokenRefusal, TokenSubject, WeakKey,
 };
+pub use token_bucket::{BucketEmpty, Level, Refill, TokenBucket};

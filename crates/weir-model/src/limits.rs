@@ -92,6 +92,9 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(75);
 
 /// Rules of one local rate limit (Envoy Gateway).
 pub const RATE_LIMIT_RULES: usize = 16;
+/// Clients of one rate limit rule that are told apart at once; a further one takes the place of the one with the most
+/// tokens left.
+pub const RATE_LIMIT_CLIENTS: usize = 32_256;
 /// Client selectors of one rate limit rule (Envoy Gateway).
 pub const RATE_LIMIT_SELECTORS: usize = 8;
 /// Least length of a body that may be compressed, bytes (Envoy Gateway `compressor.minContentLength`).

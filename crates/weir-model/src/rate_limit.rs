@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::{Cidr, HeaderMatch, PathMatch, QueryMatch};
 
-/// A local rate limit (Envoy Gateway `rateLimit.local`, row KT33). A request takes one token of every rule that
-/// applies; when one has none left, it is answered 429.
+/// A local rate limit (Envoy Gateway `rateLimit.local`, row KT33). A request takes one token of every rule whose
+/// selectors hold; rules without selectors count those requests only that no other rule counts, as in Envoy Gateway.
+/// When one rule has no token left, the request is answered 429 and takes none of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// At most [`crate::limits::RATE_LIMIT_RULES`].
@@ -21,7 +22,7 @@ pub struct RateLimitRule {
     /// Identity of its buckets. Rules of one key share them, over all routes and reloads: the policy's rule when it is
     /// `shared`, otherwise the policy's rule and the route's.
     pub key: Arc<str>,
-    /// All must hold; empty: every request.
+    /// All must hold; empty: every request that no rule with selectors counts.
     pub selectors: Vec<ClientSelector>,
     /// How many requests in how much time.
     pub rate: Rate,

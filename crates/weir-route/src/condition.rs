@@ -49,12 +49,7 @@ impl Conditions {
         if one.method.is_none() && one.headers.is_empty() && one.query.is_empty() {
             return None;
         }
-        let mut test = |value: &ValueMatch| match value {
-            ValueMatch::Exact(text) => ValueTest::Exact(text.clone()),
-            ValueMatch::Regex(text) => patterns
-                .compile(text)
-                .map_or_else(|| ValueTest::Never(text.clone()), ValueTest::Pattern),
-        };
+        let mut test = |value: &ValueMatch| ValueTest::of(value, patterns);
         Some(Self {
             method: one.method.clone(),
             headers: effective_headers(one)
@@ -123,7 +118,16 @@ impl Conditions {
 }
 
 impl ValueTest {
-    fn header_holds(&self, value: &str) -> bool {
+    pub(crate) fn of(value: &ValueMatch, patterns: &mut PatternCache) -> Self {
+        match value {
+            ValueMatch::Exact(text) => Self::Exact(text.clone()),
+            ValueMatch::Regex(text) => patterns
+                .compile(text)
+                .map_or_else(|| Self::Never(text.clone()), Self::Pattern),
+        }
+    }
+
+    pub(crate) fn header_holds(&self, value: &str) -> bool {
         match self {
             Self::Exact(expected) => **expected == *value,
             Self::Pattern(pattern) => pattern.matches(value),
@@ -131,7 +135,7 @@ impl ValueTest {
         }
     }
 
-    fn query_holds(&self, sent: &str) -> bool {
+    pub(crate) fn query_holds(&self, sent: &str) -> bool {
         match self {
             Self::Exact(expected) => query::equals(sent, expected),
             Self::Pattern(pattern) => pattern.matches(sent) || pattern.matches(&query::decoded(sent)),

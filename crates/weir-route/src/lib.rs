@@ -7,6 +7,7 @@
 
 mod build;
 mod condition;
+mod criterion;
 mod explain;
 mod host;
 mod layout;
@@ -21,6 +22,7 @@ mod table;
 mod trie;
 mod verdict;
 
+pub use criterion::Criterion;
 pub use pattern::{Pattern, PatternError};
 pub use precedence::are_chosen_alike;
 pub use request::{HeaderView, Hit, Miss, RequestParts};

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod base64;
 pub mod connection;
 pub mod cookie;
 pub mod expect;

@@ -7,7 +7,7 @@ use crate::yaml::{Node, Span};
 
 /// Field by kind and path, and what happens until it is in effect. `BackendTrafficPolicy` stands for both kinds of
 /// policy, `TrafficPolicy` for what only weir's own has.
-const PENDING: [(&str, &str); 12] = [
+const PENDING: &[(&str, &str)] = &[
     (
         "BackendTrafficPolicy.circuitBreaker.maxPendingRequests",
         "requests do not wait for connections",
@@ -20,12 +20,6 @@ const PENDING: [(&str, &str); 12] = [
     (
         "BackendTrafficPolicy.proxyProtocol",
         "endpoints get no PROXY protocol header",
-    ),
-    ("BackendTrafficPolicy.faultInjection", "no faults are injected"),
-    ("BackendTrafficPolicy.rateLimit.local", "requests are not limited"),
-    (
-        "BackendTrafficPolicy.requestBuffer",
-        "requests are streamed, not buffered",
     ),
     ("BackendTrafficPolicy.compressor", "responses are not compressed"),
     ("BackendTrafficPolicy.compression", "responses are not compressed"),

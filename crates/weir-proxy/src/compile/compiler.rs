@@ -111,6 +111,7 @@ impl Compiler {
         self.names.retain(|name, port| used.contains(&(name, port)));
         drop(used);
         self.live.upstreams.forget_unused();
+        self.live.limits.forget_unused();
         self.config = config;
         Some(self.install(listeners, routes))
     }

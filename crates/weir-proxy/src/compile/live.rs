@@ -8,6 +8,7 @@ use weir_balance::{Counters, EndpointState, Rng, Scope, Spread, cursor_start};
 use weir_model::{Endpoint, EndpointAddress};
 
 use super::checks::Checks;
+use super::limits::Limits;
 use super::upstream::Upstreams;
 
 /// An endpoint as long as any backend lists it: its number, its load, whether it is still listed. Two backends that
@@ -67,6 +68,7 @@ impl LiveRule {
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) upstreams: Upstreams,
+    pub(crate) limits: Limits,
     rng: Rng,
     ids: u32,
     /// Number of the publication that is being made.
@@ -84,6 +86,7 @@ impl Live {
     pub(crate) fn new(mut rng: Rng) -> Self {
         Self {
             upstreams: Upstreams::default(),
+            limits: Limits::new(rng.next_u64()),
             checks: Checks::new(Rng::from_seed(rng.next_u64())),
             rng,
             ids: 0,

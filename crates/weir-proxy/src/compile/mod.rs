@@ -9,10 +9,12 @@ mod checks;
 mod compiler;
 mod failover;
 mod filters;
+mod limits;
 mod live;
 mod names;
 mod rules;
 mod snapshot;
+mod traffic;
 mod upstream;
 
 pub(crate) use checks::{CheckChanges, CheckedUpstream, Passive, ProbeMode, Probed};
@@ -26,4 +28,5 @@ pub(crate) use snapshot::{
     Action, BalancerSlot, CompiledBalancer, CompiledDestination, CompiledForward, CompiledRule, Goal,
     RuleTimeouts, SectionFacts, Snapshot,
 };
+pub(crate) use traffic::{Admission, CompiledLimit, CompiledSelector, CompiledTraffic};
 pub(crate) use upstream::LiveUpstream;

@@ -12,6 +12,7 @@ use super::live::Live;
 use super::snapshot::{
     Action, BalancerSlot, CompiledDestination, CompiledForward, CompiledRoute, CompiledRule, Goal,
 };
+use super::traffic::CompiledTraffic;
 
 /// The balancers that a route needs, in the order in which [`compile`] asks for them.
 pub(super) fn claims<'a>(
@@ -88,9 +89,11 @@ impl RuleCompiler<'_> {
             PathMatch::Prefix(prefix) => u32::try_from(prefix.len()).unwrap_or(0),
             PathMatch::Exact(_) | PathMatch::Regex(_) => 0,
         };
+        let traffic = rule.traffic.as_ref();
         CompiledRule {
             live: self.live.rule(&rule.key),
             policy,
+            traffic: traffic.map(|spec| Box::new(CompiledTraffic::new(spec, &mut self.live.limits))),
             action,
             timeouts: (&rule.timeouts).into(),
             prefix_lengths: rule.matches.iter().map(prefix_length).collect(),

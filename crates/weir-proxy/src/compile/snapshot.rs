@@ -10,6 +10,7 @@ use weir_route::Router;
 use super::checks::CheckedUpstream;
 use super::filters::Policy;
 use super::live::{LiveEndpoint, LiveRule};
+use super::traffic::CompiledTraffic;
 use super::upstream::LiveUpstream;
 
 /// Everything that a request needs to know, immutable. Parts that did not change are shared with the snapshot before.
@@ -78,6 +79,8 @@ pub(crate) struct CompiledRoute {
 pub(crate) struct CompiledRule {
     pub(crate) live: Arc<LiveRule>,
     pub(crate) policy: Policy,
+    /// Most rules have none.
+    pub(crate) traffic: Option<Box<CompiledTraffic>>,
     pub(crate) action: Action,
     pub(crate) timeouts: RuleTimeouts,
     /// By match index: length of the matched prefix, 0 for other kinds of paths.

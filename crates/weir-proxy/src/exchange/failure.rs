@@ -12,6 +12,8 @@ use weir_wire::h1::encode::EncodeError;
 use weir_wire::host::HostError;
 use weir_wire::path::PathError;
 
+use crate::transit::PumpFailure;
+
 /// A request that went wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
@@ -117,6 +119,19 @@ impl Failure {
         Self {
             end,
             ..Self::answered(status, reason)
+        }
+    }
+}
+
+impl Failure {
+    /// What it means that a request's body did not come.
+    pub(crate) fn of_upload(failure: PumpFailure) -> Self {
+        match failure {
+            PumpFailure::Malformed(error) => error.into(),
+            PumpFailure::TooLong => Self::refused(413, "body_too_large"),
+            PumpFailure::Source | PumpFailure::SourceEnded | PumpFailure::Sink => {
+                Self::client_gone("client_gone_uploading")
+            }
         }
     }
 }

@@ -278,10 +278,7 @@ impl Exchange<'_> {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => *sending = Sending::Done,
             Poll::Ready(Err(PumpFailure::Sink)) => *sending = Sending::Cut,
-            Poll::Ready(Err(PumpFailure::Malformed(error))) => return Err(error.into()),
-            Poll::Ready(Err(PumpFailure::Source | PumpFailure::SourceEnded)) => {
-                return Err(Failure::client_gone("client_gone_uploading"));
-            }
+            Poll::Ready(Err(failure)) => return Err(Failure::of_upload(failure)),
         }
         if self.timeout_ms.is_some() && self.scratch.upload.is_received() {
             let now_ms = self.worker.clock.refresh_ms();

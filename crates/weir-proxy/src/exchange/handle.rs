@@ -42,6 +42,11 @@ async fn serve<'v>(
 ) -> Result<Next, Failure> {
     request::examine(exchange)?;
     let found = found.insert(route::find(exchange, snapshot)?);
+    if let Some(traffic) = &found.rule.traffic
+        && let Some(admission) = &traffic.admission
+    {
+        Box::pin(policy::admit(exchange, found, traffic, admission)).await?;
+    }
     if let Some(answer) = policy::answer_early(exchange, found) {
         return Box::pin(respond::answer(exchange, answer)).await;
     }

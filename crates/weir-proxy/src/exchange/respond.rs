@@ -124,6 +124,7 @@ pub(super) async fn answer(exchange: &mut Exchange<'_>, answer: EarlyAnswer) -> 
     for (name, value) in exchange.scratch.edits.added() {
         encode::field_checked(out, name, value)?;
     }
+    policy::write_fields(exchange, out);
     write_date(out);
     if answer.status != 204 {
         encode::field_number(out, b"content-length", 0);
@@ -159,8 +160,16 @@ fn failure_text(exchange: &Exchange<'_>, failure: &Failure, is_persistent: bool)
     let phrase = reason_phrase(failure.status);
     encode::status_line(out, failure.status.max(100));
     write_date(out);
-    encode::field(out, b"content-type", b"text/plain; charset=utf-8");
-    encode::field_number(out, b"content-length", phrase.len() as u64 + 1);
+    // RFC 9110 15.3.5, 15.3.6, 15.4.5: an invented answer may have a status that has no content.
+    let has_content = !matches!(failure.status, 204 | 205 | 304);
+    if has_content {
+        encode::field(out, b"content-type", b"text/plain; charset=utf-8");
+    }
+    if failure.status != 204 {
+        let length = if has_content { phrase.len() as u64 + 1 } else { 0 };
+        encode::field_number(out, b"content-length", length);
+    }
+    policy::write_fields(exchange, out);
     if let Reason::NotAllowed(methods) = &failure.reason {
         // RFC 9110 15.5.6. Methods that cannot be a value come from the configuration; the answer goes without.
         let _ = encode::field_checked(out, b"allow", methods.as_bytes());
@@ -171,7 +180,7 @@ fn failure_text(exchange: &Exchange<'_>, failure: &Failure, is_persistent: bool)
     }
     exchange.write_persistence(is_persistent, out);
     encode::end(out);
-    if exchange.scratch.head.method != Method::Head {
+    if has_content && exchange.scratch.head.method != Method::Head {
         out.extend_from_slice(phrase.as_bytes());
         out.push(b'\n');
     }
@@ -277,6 +286,7 @@ fn write_head(
         encode::field_checked(out, name, value)?;
     }
     write_reports(out, reply)?;
+    policy::write_fields(exchange, out);
     if outline.framing == Framing::Chunked {
         encode::field(out, b"transfer-encoding", b"chunked");
     }
@@ -344,7 +354,7 @@ fn poll_relay(
     match download.poll(task, stream, input, &mut exchange.client.stream, output) {
         Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
         Poll::Ready(Err(PumpFailure::Sink)) => return Poll::Ready(Err(Broken::Client("client_gone"))),
-        Poll::Ready(Err(PumpFailure::Malformed(_))) => {
+        Poll::Ready(Err(PumpFailure::Malformed(_) | PumpFailure::TooLong)) => {
             return Poll::Ready(Err(Broken::Upstream("upstream_invalid_chunk")));
         }
         Poll::Ready(Err(PumpFailure::Source | PumpFailure::SourceEnded)) => {

@@ -154,16 +154,7 @@ pub(super) async fn prepare<'v>(
     if follow.wait_ms == 0 {
         return Ok(());
     }
-    let deadline_ms = exchange.worker.clock.refresh_ms() + follow.wait_ms;
-    let mut watches_client = true;
-    std::future::poll_fn(|task| {
-        exchange.poll_client_gone(&mut watches_client, task)?;
-        if exchange.is_late(deadline_ms) {
-            return std::task::Poll::Ready(Ok(()));
-        }
-        std::task::Poll::Pending
-    })
-    .await
+    exchange.pause(follow.wait_ms).await
 }
 
 /// Whether another try may follow one that ended with `outcome`, and when. `draw` is random.

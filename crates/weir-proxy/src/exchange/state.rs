@@ -11,6 +11,7 @@ use weir_wire::{BodyLength, Known, Target};
 
 use super::failure::Reason;
 use super::identity::PeerText;
+use super::policy::Admitted;
 use crate::time::{Alarm, NEVER, Timer};
 use crate::transit::RequestScratch;
 use crate::upstream::EndpointPool;
@@ -47,6 +48,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) scratch: &'a mut RequestScratch,
     pub(super) request: RequestFacts,
     pub(super) record: Record,
+    /// How the request was let in, where the rule has conditions.
+    pub(super) admitted: Option<Box<Admitted>>,
     /// Time for the whole exchange, until [`Self::deadline_ms`] begins to count.
     pub(super) timeout_ms: Option<u64>,
     /// When the whole exchange has taken too long: the rule's time for it counts from the moment the request has been
@@ -132,6 +135,7 @@ impl<'a> Exchange<'a> {
                 bytes_received: 0,
                 bytes_sent: 0,
             },
+            admitted: None,
             timeout_ms: None,
             deadline_ms: NEVER,
             is_stream_deadline: false,

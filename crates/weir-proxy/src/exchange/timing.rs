@@ -1,5 +1,8 @@
 //! The time that an exchange may take, and the alarm that watches it.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use super::failure::TryEnd;
 use super::forward::Sending;
 use super::{Exchange, Failure};
@@ -51,6 +54,20 @@ impl Exchange<'_> {
                     .saturating_add(bounds.body_grace_ms)
                     .saturating_add(moved * 1000 / bounds.body_rate_min)
             })
+    }
+
+    /// Waits, unless the client goes.
+    pub(super) async fn pause(&mut self, wait_ms: u64) -> Result<(), Failure> {
+        let deadline_ms = self.worker.clock.refresh_ms().saturating_add(wait_ms);
+        let mut watches_client = true;
+        poll_fn(|task| {
+            self.poll_client_gone(&mut watches_client, task)?;
+            if self.is_late(deadline_ms) {
+                return Poll::Ready(Ok(()));
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// Sets the alarm; `true` when it would have rung.

@@ -5,6 +5,7 @@
 mod buffer;
 mod edits;
 mod pump;
+mod receive;
 mod scratch;
 mod tee;
 

@@ -49,8 +49,16 @@ pub(crate) enum PumpFailure {
     Source,
     /// The sender's chunks are refused.
     Malformed(ChunkError),
+    /// There is more of it than there may be.
+    TooLong,
     /// The recipient's connection broke.
     Sink,
+}
+
+impl From<ChunkError> for PumpFailure {
+    fn from(error: ChunkError) -> Self {
+        Self::Malformed(error)
+    }
 }
 
 /// What is left to read.
@@ -66,7 +74,7 @@ enum Reader {
 #[derive(Debug)]
 pub(crate) struct Pump {
     reader: Reader,
-    framing: Framing,
+    pub(super) framing: Framing,
     /// Apart, because most bodies are not chunked and the rest is looked at for each.
     decoder: Box<Decoder>,
     keeps_trailers: bool,
@@ -77,13 +85,15 @@ pub(crate) struct Pump {
     kept_max: usize,
     /// Copies of the data go there.
     tees: Vec<Tee>,
+    /// Data in chunks that there may be, bytes.
+    chunks_max: u64,
     /// Bytes read from the source.
-    received: u64,
+    pub(super) received: u64,
     /// Bytes of data sent on their way.
     moved: u64,
     /// Counts reads and writes that moved something.
-    progress: u64,
-    stall: Stall,
+    pub(super) progress: u64,
+    pub(super) stall: Stall,
     pace: Pace,
 }
 
@@ -114,6 +124,7 @@ impl Pump {
             is_replayable: true,
             kept_max: 0,
             tees: Vec::new(),
+            chunks_max: u64::MAX,
             received: 0,
             moved: 0,
             progress: 0,
@@ -137,6 +148,7 @@ impl Pump {
         };
         if self.reader == Reader::Chunked {
             self.decoder.reset();
+            self.chunks_max = u64::MAX;
         }
         self.framing = framing;
         self.keeps_trailers = keeps_trailers;
@@ -183,6 +195,11 @@ impl Pump {
         self.kept_max = bytes_max;
     }
 
+    /// Refuses a body in chunks whose data come to more than `bytes_max`.
+    pub(crate) fn bound(&mut self, bytes_max: u64) {
+        self.chunks_max = bytes_max;
+    }
+
     /// Sends a copy of the data to `tee` from now on.
     pub(crate) fn add_tee(&mut self, tee: Tee) {
         self.tees.push(tee);
@@ -220,7 +237,7 @@ impl Pump {
             return flushed.map_err(|_| PumpFailure::Sink);
         }
         loop {
-            self.decode_all(input, output).map_err(PumpFailure::Malformed)?;
+            self.decode_all(input, output)?;
             self.stall = Stall::Sink;
             ready!(self.poll_write(task, input, sink, output)).map_err(|_| PumpFailure::Sink)?;
             if self.is_received() {
@@ -262,8 +279,7 @@ impl Pump {
                     input.consume(length);
                     self.end_part(length, &mut nowhere);
                 }
-                self.decode_all(input, &mut nowhere)
-                    .map_err(PumpFailure::Malformed)?;
+                self.decode_all(input, &mut nowhere)?;
             }
             if self.is_received() {
                 return Poll::Ready(Ok(()));
@@ -311,7 +327,7 @@ impl Pump {
     }
 
     /// Decodes until enough waits to be written or nothing is left to decode.
-    fn decode_all(&mut self, input: &mut Input, output: &mut Output) -> Result<(), ChunkError> {
+    pub(super) fn decode_all(&mut self, input: &mut Input, output: &mut Output) -> Result<(), PumpFailure> {
         while self.direct == 0 && output.pending().len() < OUTPUT_BYTES {
             let unread = input.unread();
             let length = match self.reader {
@@ -323,6 +339,9 @@ impl Pump {
                     let step = self.decoder.decode(unread)?;
                     match step.event {
                         ChunkEvent::Data(data) => {
+                            if data.len() as u64 > self.chunks_max.saturating_sub(self.moved) {
+                                return Err(PumpFailure::TooLong);
+                            }
                             input.consume(data.start);
                             data.len()
                         }

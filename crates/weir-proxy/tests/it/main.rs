@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod admission;
 mod balancing;
 mod bodies;
 mod breakers;

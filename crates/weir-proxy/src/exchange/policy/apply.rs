@@ -5,7 +5,7 @@ use weir_wire::Known;
 
 use super::super::route::{Found, Way};
 use super::super::{Exchange, Failure, identity, outbound};
-use super::{cors, headers, redirect};
+use super::{admit, cors, headers, redirect};
 use crate::compile::Action;
 use crate::transit::ResponseScratch;
 
@@ -60,7 +60,9 @@ pub(in crate::exchange) fn prepare(
         let mut rng = exchange.worker.rng.borrow_mut();
         exchange.request.request_id = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
     }
-    outbound::write_head(exchange, found, way)
+    outbound::write_head(exchange, found, way)?;
+    admit::release(exchange);
+    Ok(())
 }
 
 /// Writes the changes to the response's head to its edits.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use weir_model::{
     Action, Attachment, Backend, BackendId, BalanceSpec, ClientIp, Config, Destination, DnsSpec, Endpoint,
     EndpointAddress, EndpointSource, Failover, Forward, HostPattern, Listener, ListenerKey, Match,
-    ObjectName, Origin, PathMatch, Route, RouteId, Rule, Section, Target, Tier, Timeouts, Weight,
+    ObjectName, Origin, PathMatch, Route, RouteId, Rule, Section, Target, Tier, Timeouts, TrafficSpec,
+    Weight,
 };
 
 /// One listener, one section, one route with several rules, and backends.
@@ -60,6 +61,13 @@ impl Plan {
         if let Action::Forward(forward) = &mut self.rules.last_mut().unwrap().action {
             change(forward);
         }
+        self
+    }
+
+    /// Changes what the last rule does to requests and responses.
+    pub(crate) fn traffic(mut self, change: impl FnOnce(&mut TrafficSpec)) -> Self {
+        let traffic = &mut self.rules.last_mut().unwrap().traffic;
+        change(Arc::make_mut(traffic.get_or_insert_default()));
         self
     }
 
