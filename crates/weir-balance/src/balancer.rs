@@ -154,24 +154,29 @@ impl Balancer {
             .any(|tier| tier.ready.next_usable(0, &[]).is_some())
     }
 
-    /// Whether the member may take one more request under the load bound of the specification; `true` without one. Session
-    /// persistence asks before it follows a token (row BX04): without room, pick anew and write another token.
-    pub fn has_room(&self, index: u32, now_ms: u64) -> bool {
-        let found = self
-            .tiers
-            .iter()
-            .find_map(|tier| Some((tier, tier.ready.position(index)?)));
-        match found {
-            Some((
-                TierSet {
-                    ready,
-                    bound: Some(bound),
-                    ..
-                },
-                position,
-            )) => bound.has_room(position, ready, bound.total(ready, &[], now_ms)),
-            _ => true,
+    /// Whether the member may serve a request that its session token sends there: ready, not `tried`, and nothing speaks
+    /// against it. Tiers are passed over: a session stays where it is as long as that serves.
+    pub fn may_serve(&self, index: u32, tried: &[u32], now_ms: u64) -> bool {
+        if self.candidates.is_due(now_ms) {
+            self.refresh(now_ms);
         }
+        self.place(index)
+            .is_some_and(|(tier, position)| tier.ready.is_usable(position, tried))
+    }
+
+    /// Whether the member may take one more request of its sessions under the load bound of the specification; `true`
+    /// without one. Session persistence asks before it follows a token (row BX04): without room, pick anew and write another token.
+    pub fn has_room(&self, index: u32, now_ms: u64) -> bool {
+        self.place(index)
+            .is_none_or(|(tier, position)| match &tier.bound {
+                Some(bound) => bound.has_room_for_sessions(position, &tier.ready, now_ms),
+                None => true,
+            })
+    }
+
+    fn place(&self, index: u32) -> Option<(&TierSet, u32)> {
+        let mut tiers = self.tiers.iter();
+        tiers.find_map(|tier| Some((tier, tier.ready.position(index)?)))
     }
 
     /// How many endpoints can be used, all tiers together. Counts only when something has changed since the last pick.
@@ -212,6 +217,7 @@ impl Balancer {
             | PickReason::PeakEwma
             | PickReason::Hash { .. } => b"",
             PickReason::Override => b"; source=override",
+            PickReason::Session => b"; source=session",
             PickReason::MissingKey(MissingKey::Random) => b"; source=none, random",
             PickReason::MissingKey(MissingKey::RoundRobin) => b"; source=none, round robin",
             PickReason::MissingKey(MissingKey::LeastRequest) => b"; source=none, least request",
@@ -589,6 +595,11 @@ mod tests {
                 Algorithm::Random,
                 PickReason::Override,
                 "policy=Random; source=override",
+            ),
+            (
+                Algorithm::Random,
+                PickReason::Session,
+                "policy=Random; source=session",
             ),
             (
                 hashed.clone(),

@@ -15,6 +15,10 @@ const COUNTED_MAX: u32 = 32;
 /// Endpoints that are counted in a millisecond when there are more: a thousandth of a core.
 const COUNTED_PER_MS: u32 = 1_024;
 
+/// So many requests in flight never drive a session away: a single browser has six or so, and its session is not to be torn
+/// apart by itself.
+const SESSIONS_LEAST: u32 = 8;
+
 /// How much an endpoint may have.
 #[derive(Debug)]
 pub(crate) struct Bound {
@@ -86,6 +90,12 @@ impl Bound {
     #[inline]
     pub(crate) fn has_room(&self, position: u32, ready: &Ready, total: Total) -> bool {
         u64::from(ready.state(position).in_flight()) < self.room(position, total)
+    }
+
+    /// The same for a request whose session is there.
+    pub(crate) fn has_room_for_sessions(&self, position: u32, ready: &Ready, now_ms: u64) -> bool {
+        ready.state(position).in_flight() < SESSIONS_LEAST
+            || self.has_room(position, ready, self.total(ready, &[], now_ms))
     }
 
     /// How much of its bound an endpoint has, comparable between endpoints.

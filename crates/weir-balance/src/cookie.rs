@@ -1,8 +1,10 @@
-//! The cookie that carries a generated hash key (rows CH05 and CH06).
+//! The cookies that weir makes: one that carries a generated hash key (rows CH05 and CH06), one that carries a
+//! session's token (row CH13).
 
 use std::fmt;
+use std::sync::Arc;
 
-use weir_model::CookieSpec;
+use weir_model::{CookieSpec, TokenCookie};
 
 /// A generated cookie value: 16 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,20 +34,48 @@ impl fmt::Debug for CookieValue {
 /// Appends the value of a `Set-Cookie` field, in Envoy's form: the value quoted, `Max-Age` unless it is 0, the
 /// attributes in their order, `HttpOnly` last and once.
 pub fn write_set_cookie(spec: &CookieSpec, value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(spec.name.as_bytes());
+    write_pair(&spec.name, value, out);
+    let age_s = spec.ttl.map_or(0, |ttl| ttl.as_secs());
+    if age_s > 0 {
+        write_age(age_s, out);
+    }
+    write_attributes(&spec.attributes, &["HttpOnly"], out);
+}
+
+/// Appends the value of a `Set-Cookie` field with a session's token: `Path`, `Max-Age` when the cookie is to outlive the
+/// browser, seconds, the configured attributes in their order, `HttpOnly`.
+pub fn write_session_cookie(
+    (name, cookie): (&str, &TokenCookie),
+    token: &[u8],
+    path: &str,
+    age_s: Option<u64>,
+    out: &mut Vec<u8>,
+) {
+    write_pair(name, token, out);
+    out.extend_from_slice(b"; Path=");
+    out.extend_from_slice(path.as_bytes());
+    if let Some(age_s) = age_s {
+        write_age(age_s, out);
+    }
+    write_attributes(&cookie.attributes, &["HttpOnly", "Path", "Max-Age"], out);
+}
+
+fn write_pair(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"=\"");
     out.extend_from_slice(value);
     out.push(b'"');
-    let age_s = spec.ttl.map_or(0, |ttl| ttl.as_secs());
-    if age_s > 0 {
-        out.extend_from_slice(b"; Max-Age=");
-        out.extend_from_slice(age_s.to_string().as_bytes());
-    }
-    for (name, value) in spec
-        .attributes
-        .iter()
-        .filter(|(name, _)| !name.eq_ignore_ascii_case("HttpOnly"))
-    {
+}
+
+fn write_age(age_s: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"; Max-Age=");
+    out.extend_from_slice(age_s.to_string().as_bytes());
+}
+
+/// All but those that are written by themselves, and `HttpOnly`.
+fn write_attributes(attributes: &[(Arc<str>, Arc<str>)], own: &[&str], out: &mut Vec<u8>) {
+    let is_own = |name: &str| own.iter().any(|own| name.eq_ignore_ascii_case(own));
+    for (name, value) in attributes.iter().filter(|(name, _)| !is_own(name)) {
         out.extend_from_slice(b"; ");
         out.extend_from_slice(name.as_bytes());
         if !value.is_empty() {

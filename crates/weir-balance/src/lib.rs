@@ -57,7 +57,7 @@ pub use change::{
     Change, Decision, Ejection, EjectionCause, HealthyCause, ProbeFailure, ReturnCause, UnhealthyCause,
 };
 pub use checkup::{Assignment, CheckupId, CheckupReport, Checkups};
-pub use cookie::{CookieValue, write_set_cookie};
+pub use cookie::{CookieValue, write_session_cookie, write_set_cookie};
 pub use ejection::{Ejector, Trip, TryOutcome};
 pub use endpoint::{EndpointState, Lease, Member, Unavailable};
 pub use health::{Arrival, Health, ProbeOutcome, Verdict};

@@ -40,6 +40,8 @@ pub struct Picked {
 pub enum PickReason {
     /// The request named the endpoint.
     Override,
+    /// The client's session is there.
+    Session,
     /// Its turn.
     RoundRobin,
     /// An independent draw.

@@ -19,6 +19,6 @@ pub use dial::connect;
 pub use dns::{ResolveError, resolve};
 pub use event_loop::{Clockwork, EventLoop, TaskId};
 pub use listen::{ListenError, Listener, listen};
-pub use rng::seed;
+pub use rng::{secret, seed};
 pub use stream::Stream;
 pub use sys::{file_limit, is_out_of_files};

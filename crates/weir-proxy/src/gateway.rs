@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use weir_balance::Rng;
+use weir_balance::{Rng, TokenKey, TokenKeys};
 use weir_model::{Config, Endpoint};
 use weir_net::Epoch;
 
@@ -76,11 +76,12 @@ impl Gateway {
         })?;
         let (logger, log_thread) = log.unzip();
         let (inboxes, outlets): (Vec<_>, Vec<_>) = (0..workers).map(|_| inbox()).unzip();
+        let keys = options.session_keys.clone().unwrap_or_else(keys_of_its_own);
         let shared = Arc::new(Shared::new(options, inboxes, logger, connections_max, epoch));
         let prober = Prober::start(Arc::clone(&shared), Rng::from_seed(!seed))?;
         let control = Arc::new(Mutex::new(Control::new(
             Arc::clone(&shared),
-            Compiler::new(epoch, Rng::from_seed(seed)),
+            Compiler::new(epoch, Rng::from_seed(seed), keys),
             prober,
         )));
         let resolver = resolver::start(Arc::clone(&shared), Arc::clone(&control))?;
@@ -181,6 +182,11 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A key that no other process has.
+fn keys_of_its_own() -> TokenKeys {
+    TokenKeys::new(TokenKey::new(&weir_net::secret()).into_iter().collect())
 }
 
 fn start_worker(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_balance::TokenKeys;
 use weir_model::limits;
 
 use crate::Event;
@@ -22,6 +23,9 @@ pub struct Options {
     pub access_log: AccessLog,
     /// Answers that weir gives itself carry `x-weir-reason` with a word that says why.
     pub reason_header: bool,
+    /// What session tokens are signed with. Every replica needs the same, also after a restart (row BX15); a key of its own,
+    /// drawn when it starts, when `None`.
+    pub session_keys: Option<TokenKeys>,
     /// Hears of what happens outside exchanges. Called from several threads; must not block.
     pub events: Option<EventSink>,
 }
@@ -37,6 +41,7 @@ impl fmt::Debug for Options {
             .field("limits", &self.limits)
             .field("access_log", &self.access_log)
             .field("reason_header", &self.reason_header)
+            .field("session_keys", &self.session_keys)
             .finish_non_exhaustive()
     }
 }

@@ -55,6 +55,13 @@ impl Pattern {
     pub(crate) fn literal(&self) -> &[u8] {
         &self.literal
     }
+
+    /// The path under which every path lies that matches: the literal start up to its last slash, or `/`. Whole elements,
+    /// because cookies are for those only (RFC 6265 5.1.4).
+    pub fn path(&self) -> &str {
+        let literal = std::str::from_utf8(&self.literal).unwrap_or_default();
+        literal.rfind('/').map_or("/", |slash| &literal[..=slash])
+    }
 }
 
 /// Why a regular expression cannot be used. The writer's fault; the same text fails again.

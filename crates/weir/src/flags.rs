@@ -106,4 +106,9 @@ pub(crate) struct PlaneArgs {
     /// Say in x-weir-reason why an answer did not come from a backend
     #[arg(long, env = "WEIR_REASON_HEADER")]
     pub(crate) reason_header: bool,
+
+    /// File with the key that session tokens are signed with, the same for all replicas; older keys in further lines.
+    /// Without it that of WEIR_SESSION_KEY, else one that is drawn anew at each start
+    #[arg(long, value_name = "PATH", env = "WEIR_SESSION_KEY_FILE")]
+    pub(crate) session_key_file: Option<PathBuf>,
 }

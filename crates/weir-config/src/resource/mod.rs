@@ -5,6 +5,7 @@
 
 mod backend;
 mod backend_tls_policy;
+pub(crate) mod cookie;
 mod cors;
 pub mod decode;
 mod endpoint_slice;

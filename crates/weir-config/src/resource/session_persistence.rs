@@ -8,6 +8,7 @@ use weir_model::{
     CookieLifetime, CookiePath, Period, Persistence, PersistenceMode, TokenCarrier, TokenCookie,
 };
 
+use super::cookie::attributes;
 use super::decode::{Decoder, Field, Fields, portability};
 use super::format;
 use crate::yaml::{Finding, Spanned};
@@ -70,21 +71,26 @@ const MODES: &[(&str, PersistenceMode)] = &[
 /// Reads `sessionPersistence` of an HTTPRoute; `None` when it cannot be used.
 pub(super) fn decode(decoder: &mut Decoder, field: Field<'_>) -> Option<SessionPersistence> {
     let fields = decoder.fields(field, &FIELDS)?;
-    persistence(decoder, fields)
+    persistence(decoder, fields, &[])
 }
 
-/// The same of a TrafficPolicy, with its own field `mode`.
+/// The same of a TrafficPolicy, with its own fields: `mode`, and `attributes` of the cookie.
 pub(crate) fn decode_own(decoder: &mut Decoder, field: Field<'_>) -> Option<SessionPersistence> {
     let known = [&FIELDS[..], &["mode"]].concat();
     let fields = decoder.fields(field, &known)?;
-    let mut found = persistence(decoder, fields)?;
+    let mut found = persistence(decoder, fields, &["attributes"])?;
     if let Some(field) = fields.optional("mode") {
         found.mode = decoder.choice(field, MODES)?.value;
     }
     Some(found)
 }
 
-fn persistence(decoder: &mut Decoder, fields: Fields<'_>) -> Option<SessionPersistence> {
+/// `own` are the fields of a cookie that only weir's own kind has.
+fn persistence(
+    decoder: &mut Decoder,
+    fields: Fields<'_>,
+    own: &[&'static str],
+) -> Option<SessionPersistence> {
     let mark = decoder.mark();
     let is_header = match fields.optional("type") {
         Some(field) => {
@@ -112,7 +118,7 @@ fn persistence(decoder: &mut Decoder, fields: Fields<'_>) -> Option<SessionPersi
     let (name, carrier) = match is_header {
         true => (header_name(decoder, fields), TokenCarrier::Header),
         false => {
-            let (name, cookie) = cookie(decoder, fields);
+            let (name, cookie) = cookie(decoder, fields, own);
             if cookie.lifetime == CookieLifetime::Permanent && timeout.is_none() {
                 let message =
                     "\"absoluteTimeout\" must be specified when the cookie's lifetimeType is Permanent";
@@ -180,7 +186,11 @@ fn header_name(decoder: &mut Decoder, fields: Fields<'_>) -> Option<Arc<str>> {
     token(decoder, field).map(|name| name.to_ascii_lowercase().into())
 }
 
-fn cookie(decoder: &mut Decoder, fields: Fields<'_>) -> (Option<Arc<str>>, TokenCookie) {
+fn cookie(
+    decoder: &mut Decoder,
+    fields: Fields<'_>,
+    own: &[&'static str],
+) -> (Option<Arc<str>>, TokenCookie) {
     let mut cookie = TokenCookie {
         path: CookiePath::OfMatch,
         lifetime: CookieLifetime::Session,
@@ -188,19 +198,25 @@ fn cookie(decoder: &mut Decoder, fields: Fields<'_>) -> (Option<Arc<str>>, Token
     };
     let old = fields.optional("sessionName");
     let mut name = old.and_then(|field| token(decoder, field));
-    let lifetime = |decoder: &mut Decoder, block: Fields<'_>| {
-        let field = block.optional("lifetimeType")?;
-        decoder.choice(field, LIFETIMES).map(|word| word.value)
+    let fill = |decoder: &mut Decoder, cookie: &mut TokenCookie, block: Fields<'_>| {
+        if let Some(field) = block.optional("lifetimeType") {
+            cookie.lifetime = decoder
+                .choice(field, LIFETIMES)
+                .map_or_else(Default::default, |word| word.value);
+        }
+        if let Some(field) = block.optional("attributes").filter(|_| !own.is_empty()) {
+            cookie.attributes = attributes(decoder, field).unwrap_or_default();
+        }
     };
     if let Some(block) = fields.optional("cookieConfig")
-        && let Some(block) = decoder.fields(block, &["lifetimeType"])
+        && let Some(block) = decoder.fields(block, &[&["lifetimeType"], own].concat())
     {
-        cookie.lifetime = lifetime(decoder, block).unwrap_or_default();
+        fill(decoder, &mut cookie, block);
     }
     if let Some(block) = fields.optional("cookie")
-        && let Some(block) = decoder.fields(block, &["name", "path", "lifetimeType"])
+        && let Some(block) = decoder.fields(block, &[&["name", "path", "lifetimeType"], own].concat())
     {
-        cookie.lifetime = lifetime(decoder, block).unwrap_or_default();
+        fill(decoder, &mut cookie, block);
         name = block.optional("name").and_then(|field| token(decoder, field));
         // Only this shape has a path, and its default is the whole site.
         let path = block.optional("path").map(|field| cookie_path(decoder, field));
@@ -386,5 +402,18 @@ mod tests {
         let tree = Parser::new().parse("{mode: Balanced}").root.expect("a tree");
         let own = decode_own(&mut decoder, Field::new("sessionPersistence", &tree));
         assert_eq!(own.map(|own| own.mode), Some(PersistenceMode::Balanced));
+        for block in ["cookie", "cookieConfig"] {
+            let text = format!("{{{block}: {{attributes: {{SameSite: Lax, Secure: ''}}}}}}");
+            let tree = Parser::new().parse(&text).root.expect("a tree");
+            let field = Field::new("sessionPersistence", &tree);
+            let found = decode_own(&mut decoder, field).map(|own| own.carrier);
+            let Some(TokenCarrier::Cookie(cookie)) = found else {
+                panic!("{text}")
+            };
+            let pair = |name: &str, value: &str| (Arc::from(name), Arc::from(value));
+            assert_eq!(cookie.attributes, [pair("SameSite", "Lax"), pair("Secure", "")]);
+            let of_route = decode(&mut decoder, field).map(|found| found.carrier);
+            assert!(matches!(of_route, Some(TokenCarrier::Cookie(cookie)) if cookie.attributes.is_empty()));
+        }
     }
 }

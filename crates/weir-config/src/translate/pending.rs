@@ -27,14 +27,6 @@ const PENDING: &[(&str, &str)] = &[
         "BackendTrafficPolicy.responseOverride",
         "responses pass as they are",
     ),
-    (
-        "TrafficPolicy.sessionPersistence",
-        "sessions do not come back to their endpoint",
-    ),
-    (
-        "HTTPRoute.sessionPersistence",
-        "sessions do not come back to their endpoint",
-    ),
 ];
 
 /// Says of each field of a policy's `spec` that is not in effect yet.
@@ -61,9 +53,7 @@ pub(crate) fn of_field(field: &str, span: Span) -> Option<Finding> {
 /// The same for every field of a rule.
 pub(crate) fn of_rule(rule: &HttpRule) -> impl Iterator<Item = Finding> {
     let retry = rule.retry.as_ref().map(|retry| ("HTTPRoute.retry", retry.span));
-    let persistence = rule.session_persistence.as_ref();
-    let persistence = persistence.map(|found| ("HTTPRoute.sessionPersistence", found.span));
-    let fields = retry.into_iter().chain(persistence);
+    let fields = retry.into_iter();
     fields.filter_map(|(field, span)| of_field(field, span))
 }
 

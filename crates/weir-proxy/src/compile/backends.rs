@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_balance::{Balancer, CandidateSpec, Member};
+use weir_balance::{Balancer, CandidateSpec, Member, TokenHolders, TokenKeys};
 use weir_model::{BalanceSpec, Endpoint, Failover, Percent, UpstreamSpec};
 
 use super::checked::{CheckedUpstreams, Endpoints};
@@ -31,6 +31,8 @@ pub(crate) struct Usage {
     pub(crate) failover: Failover,
     /// What is usable is used, however little that is: other destinations take over the rest.
     pub(crate) is_calm: bool,
+    /// Tokens name its endpoints.
+    pub(crate) has_sessions: bool,
 }
 
 /// A backend's endpoints, joined to what is alive.
@@ -154,7 +156,8 @@ impl Backends {
                     before => match backend.upstreams.of(&claim.usage.upstream) {
                         Some(upstream) => {
                             let before = before.as_ref().map(|(_, before)| &before.balancer);
-                            Arc::new(balancer(of, &claim.usage, upstream, before))
+                            let keys = &live.session_keys;
+                            Arc::new(balancer(of, &claim.usage, upstream, before, keys))
                         }
                         None => {
                             debug_assert!(false, "every claim has its upstream");
@@ -200,6 +203,7 @@ fn balancer(
     usage: &Usage,
     upstream: &Arc<CheckedUpstream>,
     before: Option<&Balancer>,
+    keys: &TokenKeys,
 ) -> CompiledBalancer {
     let members = (0u32..).zip(of.endpoints.iter().zip(&**of.live));
     let members = members.map(|(index, (endpoint, live))| {
@@ -219,5 +223,9 @@ fn balancer(
         balancer,
         endpoints: Arc::clone(of.live),
         upstream: Arc::clone(upstream),
+        holders: usage.has_sessions.then(|| {
+            let addresses = of.endpoints.iter().map(|endpoint| &endpoint.address);
+            Box::new(TokenHolders::new(keys, addresses))
+        }),
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use weir_balance::Rng;
+use weir_balance::{Rng, TokenKeys};
 use weir_model::{
     Algorithm, Backend, BalanceSpec, Config, Endpoint, EndpointSource, Failover, Listener, Port, RouteId,
 };
@@ -52,14 +52,14 @@ impl fmt::Display for UnknownBackend {
 impl std::error::Error for UnknownBackend {}
 
 impl Compiler {
-    pub(crate) fn new(epoch: Epoch, rng: Rng) -> Self {
+    pub(crate) fn new(epoch: Epoch, rng: Rng, session_keys: TokenKeys) -> Self {
         let mirror_spec = BalanceSpec {
             algorithm: Algorithm::RoundRobin,
             ..BalanceSpec::default()
         };
         Self {
             epoch,
-            live: Live::new(rng),
+            live: Live::new(rng, session_keys),
             names: NameTable::default(),
             config: Arc::default(),
             backends: Backends::default(),
@@ -70,6 +70,7 @@ impl Compiler {
                 upstream: Arc::default(),
                 failover: Failover::default(),
                 is_calm: false,
+                has_sessions: false,
             },
         }
     }

@@ -33,6 +33,7 @@ pub(super) fn usage(forward: &Forward) -> Usage {
         upstream: Arc::clone(&forward.upstream),
         failover: forward.failover,
         is_calm: false,
+        has_sessions: forward.persistence.is_some(),
     }
 }
 

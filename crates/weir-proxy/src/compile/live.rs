@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use weir_balance::{Counters, EndpointState, Rng, Scope, Spread, cursor_start};
+use weir_balance::{Counters, EndpointState, Rng, Scope, Spread, TokenKeys, cursor_start};
 use weir_model::{Endpoint, EndpointAddress};
 
 use super::checks::Checks;
@@ -67,6 +67,8 @@ impl LiveRule {
 /// All that is alive.
 #[derive(Debug)]
 pub(crate) struct Live {
+    /// What session tokens are signed with.
+    pub(crate) session_keys: Arc<TokenKeys>,
     pub(crate) upstreams: Upstreams,
     pub(crate) limits: Limits,
     rng: Rng,
@@ -83,8 +85,9 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(mut rng: Rng) -> Self {
+    pub(crate) fn new(mut rng: Rng, session_keys: TokenKeys) -> Self {
         Self {
+            session_keys: Arc::new(session_keys),
             upstreams: Upstreams::default(),
             limits: Limits::new(rng.next_u64()),
             checks: Checks::new(Rng::from_seed(rng.next_u64())),

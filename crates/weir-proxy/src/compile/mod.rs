@@ -13,6 +13,7 @@ mod limits;
 mod live;
 mod names;
 mod rules;
+mod sessions;
 mod snapshot;
 mod traffic;
 mod upstream;
@@ -24,6 +25,7 @@ pub(crate) use filters::MirrorTarget;
 #[cfg(test)]
 pub(crate) use live::Live;
 pub(crate) use live::{LiveEndpoint, LiveRule};
+pub(crate) use sessions::CompiledSessions;
 pub(crate) use snapshot::{
     Action, BalancerSlot, CompiledBalancer, CompiledDestination, CompiledForward, CompiledRule, Goal,
     RuleTimeouts, SectionFacts, Snapshot,

@@ -9,6 +9,7 @@ use super::backends::Usage;
 use super::failover;
 use super::filters::Policy;
 use super::live::Live;
+use super::sessions::CompiledSessions;
 use super::snapshot::{
     Action, BalancerSlot, CompiledDestination, CompiledForward, CompiledRoute, CompiledRule, Goal,
 };
@@ -110,6 +111,10 @@ impl RuleCompiler<'_> {
         let weights = forward.destinations.iter().map(|destination| destination.weight);
         CompiledForward {
             spec: Arc::clone(&forward.balance),
+            sessions: forward.persistence.as_ref().map(|spec| {
+                let keys = &self.live.session_keys;
+                Box::new(CompiledSessions::new(spec, self.rule, keys))
+            }),
             retry: forward.retry.clone(),
             try_ms: forward
                 .retry

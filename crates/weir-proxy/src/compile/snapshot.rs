@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use weir_balance::{Balancer, Split, Spread};
+use weir_balance::{Balancer, Split, Spread, TokenHolders, TokenSubject};
 use weir_model::{BalanceSpec, ClientIp, FixedAnswer, ListenerKey, Redirect, Retry, RouteId, Timeouts};
 use weir_route::Router;
 
 use super::checks::CheckedUpstream;
 use super::filters::Policy;
 use super::live::{LiveEndpoint, LiveRule};
+use super::sessions::CompiledSessions;
 use super::traffic::CompiledTraffic;
 use super::upstream::LiveUpstream;
 
@@ -126,6 +127,8 @@ pub(crate) struct CompiledForward {
     pub(crate) retry: Option<Arc<Retry>>,
     /// Time for one try by the rule of retries, milliseconds.
     pub(crate) try_ms: Option<u64>,
+    /// How sessions come back to their endpoint; `None`: they do not.
+    pub(crate) sessions: Option<Box<CompiledSessions>>,
     /// Over destinations that stand in for each other, in place of `split`.
     pub(crate) spread: Option<Arc<Spread>>,
     /// By weight; used only when there are several destinations.
@@ -163,4 +166,13 @@ pub(crate) struct CompiledBalancer {
     pub(crate) endpoints: Arc<[Arc<LiveEndpoint>]>,
     /// Shared with every balancer over the same backend that treats its endpoints alike.
     pub(crate) upstream: Arc<CheckedUpstream>,
+    /// Whom session tokens name, by member, where rules have sessions.
+    pub(crate) holders: Option<Box<TokenHolders>>,
+}
+
+impl CompiledBalancer {
+    /// The member that a session token names.
+    pub(crate) fn holder(&self, subject: TokenSubject) -> Option<u32> {
+        self.holders.as_ref()?.endpoint(subject)
+    }
 }

@@ -51,6 +51,7 @@ fn spread_over<'v>(
             destination,
             slot: if pick.is_calm { *calm } else { *slot },
             key,
+            visit: None,
         })),
     }
 }
@@ -96,6 +97,12 @@ pub(super) fn move_on<'v>(
         return Ok(way);
     }
     let is_unreached = end == TryEnd::Unreached && tries.tried().len() >= balancer.endpoints.len();
+    if is_unreached
+        && way.visit.as_ref().is_some_and(|visit| visit.is_named())
+        && way.forward.spread.is_none()
+    {
+        return leave_session(exchange, found, way, tries);
+    }
     let spread = way.forward.spread.as_ref().filter(|_| is_used_up || is_unreached);
     let Some(spread) = spread else {
         return Ok(way);
@@ -114,6 +121,33 @@ pub(super) fn move_on<'v>(
             tries.begin_anew();
             Ok(way)
         }
+    }
+}
+
+/// A session whose whole destination cannot be reached goes on at another one.
+fn leave_session<'v>(
+    exchange: &mut Exchange<'_>,
+    found: &Found<'v>,
+    way: Way<'v>,
+    tries: &mut Tries<'v>,
+) -> Result<Way<'v>, Failure> {
+    let forward = way.forward;
+    let left = place_of(&way);
+    let is_other = |place: u32| Some(place) != left;
+    let place = forward.split.next_usable(&found.rule.live.cursor, is_other);
+    let destination = place.and_then(|place| forward.destinations.get(place as usize));
+    match destination.map(|destination| (destination, &destination.goal)) {
+        Some((destination, Goal::Balancer { slot, .. })) => {
+            let next = Way {
+                forward,
+                destination,
+                slot: *slot,
+                key: way.key,
+                visit: None,
+            };
+            turn_to(exchange, found, way, next, tries)
+        }
+        Some((_, Goal::Answer(_))) | None => Ok(way),
     }
 }
 
@@ -138,15 +172,20 @@ fn leave_tier(balancer: &Balancer, tries: &mut Tries<'_>) -> bool {
 fn turn_to<'v>(
     exchange: &mut Exchange<'_>,
     found: &Found<'v>,
-    way: Way<'v>,
-    next: Way<'v>,
+    mut way: Way<'v>,
+    mut next: Way<'v>,
     tries: &mut Tries<'v>,
 ) -> Result<Way<'v>, Failure> {
     if std::ptr::eq(way.destination, next.destination) {
+        next.visit = way.visit;
         return Ok(next);
     }
     match place_of(&way) {
         Some(given_up) if tries.move_to(&next, given_up) => {
+            next.visit = way.visit.take();
+            if let Some(visit) = &mut next.visit {
+                visit.leave();
+            }
             outbound::rewrite_head(exchange, found, &next)?;
             Ok(next)
         }

@@ -13,6 +13,7 @@ mod identity;
 mod outbound;
 mod passive;
 mod pending;
+mod persistence;
 mod pick;
 mod policy;
 mod request;

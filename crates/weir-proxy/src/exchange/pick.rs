@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use weir_balance::{Counted, Counters, Lease, NoPick, OverrideHosts, Permit, Pick, Picked};
+use weir_balance::{Counted, Counters, Lease, NoPick, OverrideHosts, Permit, Pick, PickReason, Picked};
 
 use super::failure::TryEnd;
 use super::route::Way;
@@ -220,6 +220,12 @@ fn pick_index(
     tries: &mut Tries<'_>,
 ) -> Result<Picked, Failure> {
     let worker = exchange.worker;
+    if let Some(visit) = &way.visit
+        && let Some(index) = visit.pick(balancer, tries.tried(), worker.clock.read_ms())
+    {
+        let reason = PickReason::Session;
+        return Ok(Picked { index, reason });
+    }
     let hosts = way
         .forward
         .spec

@@ -307,6 +307,9 @@ fn write_reports(out: &mut Vec<u8>, reply: &Reply<'_, '_>) -> Result<(), Failure
         write_set_cookie(cookie, value.as_bytes(), &mut text);
         encode::field_checked(out, b"set-cookie", &text)?;
     }
+    if let Some(visit) = &reply.way.visit {
+        visit.write(&reply.chosen, out)?;
+    }
     if let Some(name) = &spec.report_header {
         let mut text = Vec::new();
         reply

@@ -3,8 +3,9 @@
 use weir_balance::{HashKey, request_key};
 use weir_route::RequestParts;
 
+use super::persistence::Visit;
 use super::view::Fields;
-use super::{Exchange, Failure, failover, request};
+use super::{Exchange, Failure, failover, persistence, request};
 use crate::compile::{
     Action, BalancerSlot, CompiledDestination, CompiledForward, CompiledRule, Goal, SectionFacts, Snapshot,
 };
@@ -14,6 +15,8 @@ use crate::compile::{
 pub(super) struct Found<'v> {
     pub(super) rule: &'v CompiledRule,
     pub(super) section: &'v SectionFacts,
+    /// Which of the rule's matches.
+    pub(super) match_index: u32,
     /// Length of the path prefix that matched.
     pub(super) prefix_length: usize,
 }
@@ -26,6 +29,8 @@ pub(super) struct Way<'v> {
     /// The balancer of the destination that picks.
     pub(super) slot: BalancerSlot,
     pub(super) key: Option<HashKey>,
+    /// What is known of the client's session, if the rule has sessions.
+    pub(super) visit: Option<Box<Visit<'v>>>,
 }
 
 /// Finds the rule, and the client's address on the way, which balancing will ask for.
@@ -63,11 +68,13 @@ pub(super) fn find<'v>(exchange: &mut Exchange<'_>, snapshot: &'v Snapshot) -> R
     Ok(Found {
         rule,
         section,
+        match_index: hit.match_index,
         prefix_length,
     })
 }
 
-/// Chooses among the destinations: by the request's key when the rule hashes (row BX13), else by turns.
+/// Chooses among the destinations: the one where the client's session is, if the rule has sessions, else by the request's
+/// key when the rule hashes (row BX13), else by turns.
 pub(super) fn choose<'v>(
     exchange: &Exchange<'_>,
     snapshot: &'v Snapshot,
@@ -78,7 +85,22 @@ pub(super) fn choose<'v>(
         Action::Answer(answer) => return Err(answer.into()),
         Action::Redirect(_) => return Err(Failure::answered(500, "redirect_expected")),
     };
-    let key = request_key(&forward.spec, exchange);
+    let key = || request_key(&forward.spec, exchange);
+    match &forward.sessions {
+        None => choose_by_policy(exchange, snapshot, found, forward, key()),
+        Some(sessions) => persistence::choose(exchange, snapshot, found, (forward, sessions), key()),
+    }
+}
+
+/// Chooses without regard to sessions.
+#[inline]
+pub(super) fn choose_by_policy<'v>(
+    exchange: &Exchange<'_>,
+    snapshot: &'v Snapshot,
+    found: &Found<'v>,
+    forward: &'v CompiledForward,
+    key: Option<HashKey>,
+) -> Result<Way<'v>, Failure> {
     if let Some(spread) = &forward.spread {
         return failover::choose(exchange, snapshot, found, (forward, spread), key);
     }
@@ -101,6 +123,7 @@ pub(super) fn choose<'v>(
             destination,
             slot: *slot,
             key,
+            visit: None,
         }),
     }
 }

@@ -15,4 +15,5 @@ mod lifecycle;
 mod limits;
 mod reload;
 mod retries;
+mod sessions;
 mod timeouts;

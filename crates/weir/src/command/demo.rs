@@ -166,6 +166,7 @@ fn start_plane(example: &Example, threads: Option<u16>, log: Log) -> Result<Plan
         seed: None,
         access_log: "off".to_owned(),
         reason_header: true,
+        session_key_file: None,
     };
     let plane = Plane::start(&flags, log)?;
     plane.publish(&read.translation.config);

@@ -230,6 +230,7 @@ fn pick_text(spec: &BalanceSpec, reason: PickReason, key: Option<HashKey>, arriv
     };
     let text = match reason {
         PickReason::Override => "the endpoint that the request names".to_owned(),
+        PickReason::Session => "the endpoint where the client's session is".to_owned(),
         PickReason::RoundRobin => "each endpoint in turn, by weight".to_owned(),
         PickReason::Random => "an independent draw by weight".to_owned(),
         PickReason::LeastRequest => "the one with fewer requests in flight for its weight".to_owned(),

@@ -7,6 +7,7 @@ mod follow;
 mod pidfile;
 mod plane;
 mod serve;
+mod session_keys;
 
 pub(crate) use plane::Plane;
 pub(crate) use serve::{Origin, ServePlan, serve};

@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
 use weir_balance::Change;
 use weir_config::translate::EndpointChange;
-use weir_model::{Config, EndpointAddress, EndpointSource};
+use weir_model::{Action, Config, EndpointAddress, EndpointSource};
 use weir_proxy::{AccessLog, Event, Gateway, Judge, Options, Stats};
 
+use super::session_keys;
 use crate::error::{CommandError, Exit};
 use crate::flags::PlaneArgs;
 use crate::log::{Level, Log};
@@ -20,20 +22,26 @@ use crate::log::{Level, Log};
 pub(crate) struct Plane {
     gateway: Gateway,
     addresses: Mutex<Vec<SocketAddr>>,
+    log: Log,
+    /// No session key was given, and it has not been said yet what that means.
+    is_keyless: AtomicBool,
 }
 
 impl Plane {
     /// Starts one that serves nothing yet.
     ///
     /// # Errors
-    /// Threads cannot be started, or the access log cannot be opened.
+    /// Threads cannot be started, the access log cannot be opened, or the session key cannot be read.
     pub(crate) fn start(flags: &PlaneArgs, log: Log) -> Result<Self, CommandError> {
         let access_log = match flags.access_log.as_str() {
             "off" => AccessLog::Off,
             "stdout" => AccessLog::Stdout,
             path => AccessLog::File(PathBuf::from(path)),
         };
+        let session_keys = session_keys::read(flags.session_key_file.as_deref())?;
+        let is_keyless = AtomicBool::new(session_keys.is_none());
         let options = Options {
+            session_keys,
             workers: flags.threads.map_or(0, usize::from),
             seed: flags.seed,
             access_log,
@@ -46,11 +54,18 @@ impl Plane {
         Ok(Self {
             gateway,
             addresses: Mutex::default(),
+            log,
+            is_keyless,
         })
     }
 
     /// Puts a configuration in force.
     pub(crate) fn publish(&self, config: &Arc<Config>) {
+        if has_sessions(config) && self.is_keyless.swap(false, Ordering::Relaxed) {
+            let message = "sessions are lost at the next start, and no other process knows them: there is no session key; \
+                           give every process the same with --session-key-file or WEIR_SESSION_KEY";
+            self.log.event(Level::Warn, "session_key_missing", message, &[]);
+        }
         let report = self.gateway.publish(config.clone());
         let bound = report.listeners.into_iter().filter_map(|(_, bound)| bound.ok());
         *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = bound.collect();
@@ -95,6 +110,12 @@ impl Plane {
     pub(crate) fn drain(&self, timeout: Duration) -> bool {
         self.gateway.drain(timeout).connections_cut == 0
     }
+}
+
+fn has_sessions(config: &Config) -> bool {
+    let rules = config.routes.iter().flat_map(|route| &route.rules);
+    let mut actions = rules.map(|rule| &rule.action);
+    actions.any(|action| matches!(action, Action::Forward(forward) if forward.persistence.is_some()))
 }
 
 fn tell(log: Log, event: &Event) {

@@ -19,6 +19,7 @@ mod load_balancing;
 mod overrides;
 mod proxy;
 mod reload;
+mod sessions;
 mod signals;
 mod tenants;
 mod weights;

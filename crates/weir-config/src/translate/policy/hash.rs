@@ -7,7 +7,9 @@ use weir_model::{ConsistentHash, CookieSpec, HashSource, HashTable, MissingKey, 
 
 use super::dialect::Dialect;
 use crate::resource::Finding;
+use crate::resource::cookie::attributes;
 use crate::resource::decode::{Decoder, Field, Fields};
+use crate::resource::format::is_token;
 use crate::yaml::Spanned;
 
 /// Key sources and the field that each needs; no other source may have it (Envoy Gateway CRD rules).
@@ -238,38 +240,6 @@ fn whole_seconds(decoder: &mut Decoder, field: Field<'_>) -> Option<Duration> {
     Some(Duration::from_secs(value.as_secs()))
 }
 
-/// `attributes` in the order written.
-fn attributes(decoder: &mut Decoder, field: Field<'_>) -> Option<Vec<(Arc<str>, Arc<str>)>> {
-    if field.node.entries().is_empty() && !matches!(field.node.value, crate::yaml::Value::Mapping(_)) {
-        decoder.wrong_type(field, "a mapping");
-        return None;
-    }
-    let mut attributes = Vec::new();
-    for entry in field.node.entries() {
-        let value: Arc<str> = match entry.node.is_null() {
-            true => "".into(),
-            false => match entry.node.scalar() {
-                Some(scalar) => scalar.text.clone(),
-                None => {
-                    decoder.wrong_type(Field::new("attributes", &entry.node), "text");
-                    return None;
-                }
-            },
-        };
-        // RFC 6265 4.1.1: attribute values hold no control characters and no semicolon.
-        let clean = value
-            .bytes()
-            .all(|byte| (0x20..0x7f).contains(&byte) && byte != b';');
-        if !is_token(&entry.key) || !clean {
-            let message = format!("\"{}={value}\" is not a cookie attribute", entry.key);
-            decoder.report(Finding::new("E0303", entry.key_span, message).label("not a cookie attribute"));
-            return None;
-        }
-        attributes.push((entry.key.clone(), value));
-    }
-    Some(attributes)
-}
-
 /// `tableSize`: a prime (row LB10).
 fn table_size(decoder: &mut Decoder, field: Field<'_>) -> Option<TableSize> {
     let size = decoder.integer(field, 2..=i64::from(limits::MAGLEV_TABLE_MAX))?;
@@ -284,12 +254,4 @@ fn table_size(decoder: &mut Decoder, field: Field<'_>) -> Option<TableSize> {
         );
     }
     table_size
-}
-
-/// Whether `text` is a token (RFC 9110 5.6.2).
-fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
