@@ -99,6 +99,8 @@ pub const RATE_LIMIT_CLIENTS: usize = 32_256;
 pub const RATE_LIMIT_SELECTORS: usize = 8;
 /// Least length of a body that may be compressed, bytes (Envoy Gateway `compressor.minContentLength`).
 pub const COMPRESSION_MIN_BYTES: u32 = 30;
+/// Memory that one worker's encoders of responses may take together, bytes. What does not find room is sent as it is.
+pub const ENCODER_BYTES: usize = 256 * 1024 * 1024;
 
 /// Request or response head, bytes.
 pub const HEAD_BYTES: usize = 32 * 1024;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use weir_balance::Rng;
+use weir_model::limits;
 use weir_net::{Clock, EventLoop};
 
 use crate::access_log::LogBuffer;
@@ -14,7 +15,7 @@ use crate::host_cache::HostCache;
 use crate::shared::Shared;
 use crate::stats::Recorder;
 use crate::time::{Alarm, Timer, Wheel};
-use crate::transit::{FreeList, RequestScratch, ResponseScratch};
+use crate::transit::{EncoderMemory, FreeList, RequestScratch, ResponseScratch};
 use crate::upstream::Pools;
 
 /// The snapshot as one worker holds it: exchanges count their references here, not in memory that workers share.
@@ -37,6 +38,7 @@ pub(crate) struct Worker {
     pub(crate) recorder: Recorder,
     pub(crate) pools: Pools,
     pub(crate) log: Option<LogBuffer>,
+    pub(crate) encoders: EncoderMemory,
     view: RefCell<View>,
     /// Copies of requests on their way to mirrors.
     copies: Cell<u32>,
@@ -59,6 +61,7 @@ impl Worker {
             recorder: Recorder::new(&shared.registry),
             pools: Pools::new(shared.unused_connections_max()),
             log: shared.logger.as_ref().map(LogBuffer::new),
+            encoders: EncoderMemory::new(limits::ENCODER_BYTES),
             view: RefCell::new(Rc::new(shared.snapshot())),
             copies: Cell::new(0),
             rouses: Cell::new(0),

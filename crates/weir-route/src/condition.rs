@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use weir_model::{Match, ValueMatch};
+use weir_model::{HeaderMatch, Match, ValueMatch};
 
 use crate::pattern::Pattern;
 use crate::precedence::{effective_headers, effective_query};
 use crate::query;
-use crate::request::RequestParts;
+use crate::request::{HeaderView, RequestParts};
 use crate::verdict::Refusal;
 
 /// Conditions on method, headers and query parameters. All must hold.
@@ -29,6 +29,10 @@ pub(crate) enum ValueTest {
     Never(Arc<str>),
 }
 
+/// Conditions on headers alone, of a request or a response. All must hold.
+#[derive(Debug)]
+pub struct HeaderConditions(Box<[(Arc<str>, ValueTest)]>);
+
 /// Compiles each regular expression of a listener once, however often it is written.
 #[derive(Debug, Default)]
 pub(crate) struct PatternCache {
@@ -40,6 +44,24 @@ impl PatternCache {
     pub(crate) fn compile(&mut self, text: &Arc<str>) -> Option<Arc<Pattern>> {
         let compile = || Pattern::compile(text).ok().map(Arc::new);
         self.compiled.entry(text.clone()).or_insert_with(compile).clone()
+    }
+}
+
+impl HeaderConditions {
+    /// Compiles `matches`. An expression that cannot be compiled never matches.
+    pub fn compile(matches: &[HeaderMatch]) -> Self {
+        let mut patterns = PatternCache::default();
+        let tests = matches.iter();
+        Self(
+            tests
+                .map(|one| (one.name.clone(), ValueTest::of(&one.value, &mut patterns)))
+                .collect(),
+        )
+    }
+
+    /// Whether all conditions hold.
+    pub fn hold(&self, headers: &dyn HeaderView) -> bool {
+        hold(&self.0, headers)
     }
 }
 
@@ -71,13 +93,7 @@ impl Conditions {
         self.method
             .as_ref()
             .is_none_or(|method| **method == *request.method)
-            && self.headers.iter().all(|(name, test)| {
-                let mut joined = String::new();
-                request
-                    .headers
-                    .value(name, &mut joined)
-                    .is_some_and(|value| test.header_holds(value))
-            })
+            && hold(&self.headers, request.headers)
             && self.query.iter().all(|(name, test)| {
                 request
                     .query
@@ -149,4 +165,14 @@ impl ValueTest {
             Self::Exact(_) | Self::Pattern(_) => None,
         }
     }
+}
+
+/// Whether every test holds for the header of its name.
+fn hold(tests: &[(Arc<str>, ValueTest)], headers: &dyn HeaderView) -> bool {
+    tests.iter().all(|(name, test)| {
+        let mut joined = String::new();
+        headers
+            .value(name, &mut joined)
+            .is_some_and(|value| test.header_holds(value))
+    })
 }

@@ -22,6 +22,7 @@ mod table;
 mod trie;
 mod verdict;
 
+pub use condition::HeaderConditions;
 pub use criterion::Criterion;
 pub use pattern::{Pattern, PatternError};
 pub use precedence::are_chosen_alike;

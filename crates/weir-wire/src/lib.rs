@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accept;
 pub mod base64;
 pub mod connection;
 pub mod cookie;

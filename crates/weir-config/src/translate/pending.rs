@@ -21,12 +21,6 @@ const PENDING: &[(&str, &str)] = &[
         "BackendTrafficPolicy.proxyProtocol",
         "endpoints get no PROXY protocol header",
     ),
-    ("BackendTrafficPolicy.compressor", "responses are not compressed"),
-    ("BackendTrafficPolicy.compression", "responses are not compressed"),
-    (
-        "BackendTrafficPolicy.responseOverride",
-        "responses pass as they are",
-    ),
 ];
 
 /// Says of each field of a policy's `spec` that is not in effect yet.

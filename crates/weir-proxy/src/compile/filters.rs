@@ -57,7 +57,7 @@ impl Policy {
 }
 
 /// The change without what no filter may touch, wherever the configuration came from.
-fn guarded(change: &HeaderChange) -> HeaderChange {
+pub(super) fn guarded(change: &HeaderChange) -> HeaderChange {
     let is_free = |name: &Arc<str>| !HeaderChange::is_guarded(name);
     HeaderChange {
         set: change

@@ -12,6 +12,7 @@ mod filters;
 mod limits;
 mod live;
 mod names;
+mod responses;
 mod rules;
 mod sessions;
 mod snapshot;
@@ -25,6 +26,7 @@ pub(crate) use filters::MirrorTarget;
 #[cfg(test)]
 pub(crate) use live::Live;
 pub(crate) use live::{LiveEndpoint, LiveRule};
+pub(crate) use responses::ResponseRules;
 pub(crate) use sessions::CompiledSessions;
 pub(crate) use snapshot::{
     Action, BalancerSlot, CompiledBalancer, CompiledDestination, CompiledForward, CompiledRule, Goal,

@@ -10,6 +10,7 @@ use weir_model::{
 use weir_route::Criterion;
 
 use super::limits::{Limits, LiveLimit};
+use super::responses::ResponseRules;
 
 /// All of it.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct CompiledTraffic {
     pub(crate) spec: Arc<TrafficSpec>,
     /// What stands before requests, if anything does.
     pub(crate) admission: Option<Admission>,
+    /// What becomes of responses, if the rule has a say in it.
+    pub(crate) responses: Option<ResponseRules>,
 }
 
 /// What stands before requests, besides what is in the specification.
@@ -67,6 +70,7 @@ impl CompiledTraffic {
         Self {
             spec: Arc::clone(spec),
             admission: (!admits_all).then(admission),
+            responses: ResponseRules::compile(spec),
         }
     }
 }

@@ -34,8 +34,6 @@ fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us:
     let record = &exchange.record;
     let (head, bytes) = (&exchange.scratch.head, exchange.head());
     let field = |name| head.fields.value(name, bytes).unwrap_or_default();
-    let request_id = identity::uuid_text(exchange.request.request_id);
-    let is_own_id = exchange.request.request_id != 0;
     line.extend_from_slice(b"{\"start_time\":\"");
     wall::write_rfc3339(wall::unix_ms().saturating_sub(duration_us / 1000), line);
     line.push(b'"');
@@ -65,15 +63,7 @@ fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us:
     );
     write_json(line, "x_forwarded_for", field(Known::XForwardedFor));
     write_json(line, "user_agent", field(Known::UserAgent));
-    write_json(
-        line,
-        "request_id",
-        if is_own_id {
-            &request_id
-        } else {
-            field(Known::XRequestId)
-        },
-    );
+    identity::tell_request_id(exchange, |id| write_json(line, "request_id", id));
     write_json(line, "authority", exchange.authority());
     write_way(exchange, found, line);
     line.extend_from_slice(b"}\n");

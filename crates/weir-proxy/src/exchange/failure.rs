@@ -129,6 +129,7 @@ impl Failure {
         match failure {
             PumpFailure::Malformed(error) => error.into(),
             PumpFailure::TooLong => Self::refused(413, "body_too_large"),
+            PumpFailure::Encoder => Self::refused(500, "encoding_failed"),
             PumpFailure::Source | PumpFailure::SourceEnded | PumpFailure::Sink => {
                 Self::client_gone("client_gone_uploading")
             }

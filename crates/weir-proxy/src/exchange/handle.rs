@@ -7,7 +7,7 @@ use super::respond::Reply;
 use super::route::Found;
 use super::{
     Client, Exchange, Failure, Next, account, failover, feedback, forward, passive, pending, pick, policy,
-    request, respond, retry, route,
+    replace, request, respond, retry, route,
 };
 use crate::compile::Snapshot;
 use crate::transit::RequestScratch;
@@ -29,7 +29,7 @@ pub(crate) async fn handle(
     };
     let next = match served {
         Ok(next) => next,
-        Err(failure) => Box::pin(respond::fail(&mut exchange, failure)).await,
+        Err(failure) => Box::pin(respond::fail(&mut exchange, failure, found.as_ref())).await,
     };
     account::account(&exchange, found.as_ref());
     next
@@ -73,5 +73,8 @@ async fn serve<'v>(
         waiting.await?;
         way = failover::move_on(exchange, snapshot, found, way, &mut tries)?;
     };
+    if let Some(rules) = found.rule.responses() {
+        return Box::pin(replace::relay(exchange, found, rules, (&way, chosen), answered)).await;
+    }
     respond::relay(exchange, Reply { way: &way, chosen }, answered).await
 }

@@ -20,6 +20,8 @@ const TRUSTED: KnownSet = KnownSet::of(&[
 /// Fields that stay as they are when a trusted peer sends them.
 const KEPT: KnownSet = KnownSet::of(&[Known::XForwardedProto, Known::XRequestId]);
 
+/// A longer request id is not kept.
+const REQUEST_ID_BYTES: usize = 128;
 const INTERNAL: &[u8] = b"x-envoy-internal";
 const EXTERNAL_ADDRESS: &[u8] = b"x-envoy-external-address";
 
@@ -44,10 +46,37 @@ impl FieldSink<'_> {
     }
 }
 
+/// Gives the request an id, unless a trusted peer has given it one (row KT16).
+pub(super) fn name_request(exchange: &mut Exchange<'_>) {
+    if exchange.request.is_peer_trusted && has_good_id(exchange) {
+        exchange.request.keeps_id = true;
+    } else if exchange.request.request_id == 0 {
+        let mut rng = exchange.worker.rng.borrow_mut();
+        exchange.request.request_id = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
+    }
+}
+
+/// Whether the request carries one id, in a form that may stand in a log and in a shell.
+fn has_good_id(exchange: &Exchange<'_>) -> bool {
+    let fields = &exchange.scratch.head.fields;
+    let is_good = |id: &[u8]| {
+        (1..=REQUEST_ID_BYTES).contains(&id.len())
+            && id
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@~".contains(byte))
+    };
+    !fields.is_repeated(Known::XRequestId)
+        && fields
+            .value(Known::XRequestId, exchange.head())
+            .is_some_and(is_good)
+}
+
 /// The client's fields that do not pass.
 pub(super) fn replaced(exchange: &Exchange<'_>) -> KnownSet {
-    if exchange.request.is_peer_trusted {
+    if exchange.request.keeps_id {
         OWN.without(KEPT)
+    } else if exchange.request.is_peer_trusted {
+        OWN.without(KEPT).union(Known::XRequestId.set())
     } else {
         OWN.union(TRUSTED)
     }
@@ -132,7 +161,7 @@ pub(super) fn write(exchange: &Exchange<'_>, extra: Extra, sink: &mut FieldSink<
     if !kept.contains(Known::XForwardedProto) {
         sink.field(b"x-forwarded-proto", |out| out.extend_from_slice(b"http"));
     }
-    if !kept.contains(Known::XRequestId) {
+    if !exchange.request.keeps_id {
         let id = exchange.request.request_id;
         sink.field(b"x-request-id", |out| out.extend_from_slice(&uuid_text(id)));
     }
@@ -191,13 +220,16 @@ fn write_forwarded(peer: PeerText, host: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b";proto=http");
 }
 
-/// The id that the endpoint got.
-pub(super) fn request_id(exchange: &Exchange<'_>) -> Vec<u8> {
+/// Calls `tell` with the request's id as the endpoint gets it; with nothing before it has one.
+pub(super) fn tell_request_id<T>(exchange: &Exchange<'_>, tell: impl FnOnce(&[u8]) -> T) -> T {
     let fields = &exchange.scratch.head.fields;
-    let own = fields.value(Known::XRequestId, exchange.head());
-    match own.filter(|_| exchange.request.is_peer_trusted) {
-        Some(own) => own.to_vec(),
-        None => uuid_text(exchange.request.request_id).to_vec(),
+    match exchange.request.request_id {
+        _ if exchange.request.keeps_id => {
+            let own = fields.value(Known::XRequestId, exchange.head());
+            tell(own.unwrap_or_default())
+        }
+        0 => tell(&[]),
+        id => tell(&uuid_text(id)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! neither listeners nor how connections are accepted. Read [`handle`] first.
 
 mod account;
+mod encoding;
 mod failover;
 mod failure;
 mod feedback;
@@ -11,11 +12,13 @@ mod forward;
 mod handle;
 mod identity;
 mod outbound;
+mod own_answer;
 mod passive;
 mod pending;
 mod persistence;
 mod pick;
 mod policy;
+mod replace;
 mod request;
 mod respond;
 mod retry;

@@ -6,17 +6,18 @@ use std::task::{Context, Poll};
 
 use weir_balance::write_set_cookie;
 use weir_model::{Algorithm, HashSource, limits};
-use weir_net::wall;
 use weir_wire::connection::Connection;
-use weir_wire::h1::{encode, status::reason_phrase};
-use weir_wire::{BodyLength, Known, Method, framing};
+use weir_wire::h1::encode;
+use weir_wire::{BodyLength, Known, framing};
 
 use super::failure::{ClientFate, Reason};
 use super::forward::{Answered, Sending};
+use super::own_answer::{self, write_date};
 use super::pick::Chosen;
 use super::policy::EarlyAnswer;
-use super::route::Way;
-use super::{Exchange, Failure, Next, passive, policy};
+use super::replace::Shape;
+use super::route::{Found, Way};
+use super::{Exchange, Failure, Next, identity, passive, policy};
 use crate::transit::{Framing, Output, PumpFailure, ResponseScratch, Stall};
 
 /// Which choices led to a response.
@@ -27,15 +28,15 @@ pub(super) struct Reply<'r, 'v> {
 
 /// What the response's head says.
 #[derive(Clone, Copy, Debug)]
-struct Outline {
+pub(super) struct Outline {
     connection: Connection,
-    body: BodyLength,
-    framing: Framing,
+    pub(super) body: BodyLength,
+    pub(super) framing: Framing,
     /// The end of the client's connection ends the body.
-    is_until_close: bool,
-    keeps_trailers: bool,
+    pub(super) is_until_close: bool,
+    pub(super) keeps_trailers: bool,
     /// The client's connection may carry another request.
-    is_persistent: bool,
+    pub(super) is_persistent: bool,
 }
 
 /// Why a response that has begun cannot be completed, and whose fault that is.
@@ -50,18 +51,41 @@ pub(super) async fn relay(
     reply: Reply<'_, '_>,
     mut answered: Answered,
 ) -> Result<Next, Failure> {
-    let begun = begin(exchange, &reply, &mut answered.response);
-    let outcome = match begun {
-        Ok(outline) => {
-            let relayed = poll_fn(|task| poll_relay(exchange, &mut answered, task)).await;
-            exchange.record.bytes_sent = answered.response.download.moved();
-            exchange.record.bytes_received = exchange.scratch.upload.moved();
-            Ok((outline, relayed, answered.response.input.is_empty()))
-        }
-        Err(failure) => Err(failure),
-    };
+    let outline = begin(exchange, &reply, None, &mut answered.response)?;
+    let relayed = poll_fn(|task| poll_relay(exchange, &mut answered, task)).await;
+    match end(exchange, reply, answered, &outline, &relayed) {
+        Some(next) => Ok(next),
+        None => Ok(Box::pin(exchange.drain()).await),
+    }
+}
+
+/// The same for a response of which the rule makes something else. Apart, so that other exchanges do not carry `shape`.
+pub(super) async fn relay_shaped(
+    exchange: &mut Exchange<'_>,
+    reply: Reply<'_, '_>,
+    mut answered: Answered,
+    shape: &Shape<'_>,
+) -> Result<Next, Failure> {
+    let outline = begin(exchange, &reply, Some(shape), &mut answered.response)?;
+    let relayed = poll_fn(|task| poll_relay(exchange, &mut answered, task)).await;
+    match end(exchange, reply, answered, &outline, &relayed) {
+        Some(next) => Ok(next),
+        None => Ok(exchange.drain().await),
+    }
+}
+
+/// What is left to do when the response is out or broken; `None` when what is missing of the request is to be read.
+fn end(
+    exchange: &mut Exchange<'_>,
+    reply: Reply<'_, '_>,
+    answered: Answered,
+    outline: &Outline,
+    relayed: &Result<(), Broken>,
+) -> Option<Next> {
+    exchange.record.bytes_sent = answered.response.download.moved();
+    exchange.record.bytes_received = exchange.scratch.upload.moved();
+    let is_drained = answered.response.input.is_empty();
     exchange.worker.responses.give(answered.response);
-    let (outline, relayed, is_drained) = outcome?;
     if let Err(Broken::Client(reason) | Broken::Upstream(reason)) = relayed {
         exchange.record.reason = Some(Reason::Own(reason));
         if matches!(relayed, Err(Broken::Upstream(_))) {
@@ -70,20 +94,14 @@ pub(super) async fn relay(
         if outline.is_until_close {
             exchange.client.stream.reset_on_close();
         }
-        return Ok(Next::Cut);
+        return Some(Next::Cut);
     }
-    drop(reply.chosen.lease);
+    let Chosen { lease, held, .. } = reply.chosen;
+    drop(lease);
     if outline.connection_lives() && answered.sending == Sending::Done && is_drained {
-        reply
-            .chosen
-            .held
-            .0
-            .give(answered.connection, exchange.worker.clock.read_ms());
+        held.0.give(answered.connection, exchange.worker.clock.read_ms());
     }
-    match exchange.settle(outline.is_persistent) {
-        Some(next) => Ok(next),
-        None => Ok(Box::pin(exchange.drain()).await),
-    }
+    exchange.settle(outline.is_persistent)
 }
 
 /// Forgets a response of which the client has got nothing. Its connection lives on when what is left of the response is
@@ -135,84 +153,53 @@ pub(super) async fn answer(exchange: &mut Exchange<'_>, answer: EarlyAnswer) -> 
     Ok(exchange.send_answer(output, is_persistent).await)
 }
 
-/// Answers a failure.
-pub(super) async fn fail(exchange: &mut Exchange<'_>, failure: Failure) -> Next {
+/// Answers a failure, in the words of the rule that was found, if it has any.
+pub(super) async fn fail(exchange: &mut Exchange<'_>, failure: Failure, found: Option<&Found<'_>>) -> Next {
     if let Reason::Own(word) = failure.reason {
         exchange.worker.recorder.failures.count(word);
     }
     exchange.record.bytes_received = exchange.scratch.upload.moved();
-    exchange.record.status = failure.status;
+    identity::name_request(exchange);
     let is_persistent =
         failure.client == ClientFate::Lives && exchange.may_persist() && exchange.is_body_drainable();
     let is_gone = failure.client == ClientFate::Gone;
-    let output = failure_text(exchange, &failure, is_persistent);
+    let written = own_answer::of_failure(exchange, &failure, found, is_persistent);
+    exchange.record.status = if is_gone { failure.status } else { written.status };
     exchange.record.reason = Some(failure.reason);
     if is_gone {
         Next::Cut
     } else {
-        exchange.send_answer(output, is_persistent).await
+        exchange.send_answer(written.output, is_persistent).await
     }
-}
-
-fn failure_text(exchange: &Exchange<'_>, failure: &Failure, is_persistent: bool) -> Output {
-    let mut output = Output::default();
-    let out = &mut output.bytes;
-    let phrase = reason_phrase(failure.status);
-    encode::status_line(out, failure.status.max(100));
-    write_date(out);
-    // RFC 9110 15.3.5, 15.3.6, 15.4.5: an invented answer may have a status that has no content.
-    let has_content = !matches!(failure.status, 204 | 205 | 304);
-    if has_content {
-        encode::field(out, b"content-type", b"text/plain; charset=utf-8");
-    }
-    if failure.status != 204 {
-        let length = if has_content { phrase.len() as u64 + 1 } else { 0 };
-        encode::field_number(out, b"content-length", length);
-    }
-    policy::write_fields(exchange, out);
-    if let Reason::NotAllowed(methods) = &failure.reason {
-        // RFC 9110 15.5.6. Methods that cannot be a value come from the configuration; the answer goes without.
-        let _ = encode::field_checked(out, b"allow", methods.as_bytes());
-    }
-    if exchange.worker.shared.options.reason_header {
-        // A word that cannot be a value comes from the configuration; the answer goes without it.
-        let _ = encode::field_checked(out, b"x-weir-reason", failure.reason.word().as_bytes());
-    }
-    exchange.write_persistence(is_persistent, out);
-    encode::end(out);
-    if has_content && exchange.scratch.head.method != Method::Head {
-        out.extend_from_slice(phrase.as_bytes());
-        out.push(b'\n');
-    }
-    output
-}
-
-/// RFC 9110 6.6.1: whoever makes an answer dates it.
-fn write_date(out: &mut Vec<u8>) {
-    out.extend_from_slice(b"date: ");
-    wall::write_http_date(wall::unix_ms(), out);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes the head and begins the body.
 fn begin(
     exchange: &mut Exchange<'_>,
-    reply: &Reply<'_, '_>,
+    Reply { way, chosen }: &Reply<'_, '_>,
+    shape: Option<&Shape<'_>>,
     response: &mut ResponseScratch,
 ) -> Result<Outline, Failure> {
-    let outline = outline(exchange, response)?;
-    policy::decorate(exchange, reply.way, response);
-    write_head(exchange, reply, response, &outline)?;
+    let mut outline = outline(exchange, response)?;
+    policy::decorate(exchange, way, response);
+    let encoder = match shape {
+        None => None,
+        Some(shape) => shape.apply(exchange, response, &mut outline),
+    };
+    write_head(exchange, (way, chosen), response, &outline)?;
     exchange.record.status = response.head.status;
     exchange.record.is_relayed = true;
     if exchange.worker.log.is_some() {
-        exchange.record.backend = Some(Arc::clone(&reply.chosen.balancer.backend));
+        exchange.record.backend = Some(Arc::clone(&chosen.balancer.backend));
     }
     response.input.unpin();
     let now_ms = exchange.worker.clock.read_ms();
     response
         .download
         .begin(outline.body, outline.framing, outline.keeps_trailers, now_ms);
+    if let Some(encoder) = encoder {
+        response.download.encode(encoder);
+    }
     response
         .download
         .take_whole(&mut response.input, &mut response.output);
@@ -252,7 +239,7 @@ impl Outline {
 
 fn write_head(
     exchange: &Exchange<'_>,
-    reply: &Reply<'_, '_>,
+    (way, chosen): (&Way<'_>, &Chosen<'_>),
     response: &mut ResponseScratch,
     outline: &Outline,
 ) -> Result<(), Failure> {
@@ -285,7 +272,7 @@ fn write_head(
     for (name, value) in edits.added() {
         encode::field_checked(out, name, value)?;
     }
-    write_reports(out, reply)?;
+    write_reports(out, way, chosen)?;
     policy::write_fields(exchange, out);
     if outline.framing == Framing::Chunked {
         encode::field(out, b"transfer-encoding", b"chunked");
@@ -296,9 +283,9 @@ fn write_head(
 }
 
 /// Writes what balancing tells the client: the cookie that it made up, and what it was asked to report.
-fn write_reports(out: &mut Vec<u8>, reply: &Reply<'_, '_>) -> Result<(), Failure> {
-    let spec = &reply.way.forward.spec;
-    if let Some(key) = &reply.way.key
+pub(super) fn write_reports(out: &mut Vec<u8>, way: &Way<'_>, chosen: &Chosen<'_>) -> Result<(), Failure> {
+    let spec = &way.forward.spec;
+    if let Some(key) = &way.key
         && let Some(value) = &key.new_cookie
         && let Algorithm::ConsistentHash(hash) = &spec.algorithm
         && let Some(HashSource::Cookie(cookie)) = hash.sources.get(usize::from(key.source))
@@ -307,16 +294,15 @@ fn write_reports(out: &mut Vec<u8>, reply: &Reply<'_, '_>) -> Result<(), Failure
         write_set_cookie(cookie, value.as_bytes(), &mut text);
         encode::field_checked(out, b"set-cookie", &text)?;
     }
-    if let Some(visit) = &reply.way.visit {
-        visit.write(&reply.chosen, out)?;
+    if let Some(visit) = &way.visit {
+        visit.write(chosen, out)?;
     }
     if let Some(name) = &spec.report_header {
         let mut text = Vec::new();
-        reply
-            .chosen
+        chosen
             .balancer
             .balancer
-            .write_report(spec, reply.chosen.picked, &mut text);
+            .write_report(spec, chosen.picked, &mut text);
         encode::field_checked(out, name.as_bytes(), &text)?;
     }
     if let Some(name) = spec
@@ -324,7 +310,7 @@ fn write_reports(out: &mut Vec<u8>, reply: &Reply<'_, '_>) -> Result<(), Failure
         .as_ref()
         .and_then(|spec| spec.report_header.as_ref())
     {
-        encode::field_checked(out, name.as_bytes(), reply.chosen.held.0.endpoint.text.as_bytes())?;
+        encode::field_checked(out, name.as_bytes(), chosen.held.0.endpoint.text.as_bytes())?;
     }
     Ok(())
 }
@@ -356,6 +342,8 @@ fn poll_relay(
     } = &mut **response;
     match download.poll(task, stream, input, &mut exchange.client.stream, output) {
         Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+        // The client's connection is cut: what it has got of the body cannot be completed.
+        Poll::Ready(Err(PumpFailure::Encoder)) => return Poll::Ready(Err(Broken::Client("encoding_failed"))),
         Poll::Ready(Err(PumpFailure::Sink)) => return Poll::Ready(Err(Broken::Client("client_gone"))),
         Poll::Ready(Err(PumpFailure::Malformed(_) | PumpFailure::TooLong)) => {
             return Poll::Ready(Err(Broken::Upstream("upstream_invalid_chunk")));

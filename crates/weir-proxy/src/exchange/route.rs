@@ -49,7 +49,7 @@ pub(super) fn find<'v>(exchange: &mut Exchange<'_>, snapshot: &'v Snapshot) -> R
         query: exchange.query(),
         method: scratch.head.method.name(bytes),
         headers: &Fields {
-            head: &scratch.head,
+            fields: &scratch.head.fields,
             bytes,
         },
     })?;

@@ -77,6 +77,8 @@ pub(super) struct RequestFacts {
     pub(super) client_ip: IpAddr,
     /// Whether the listener's rule trusts the peer.
     pub(super) is_peer_trusted: bool,
+    /// The request keeps the id that it came with.
+    pub(super) keeps_id: bool,
     /// Random bits of the request id that weir gives, when it gives one.
     pub(super) request_id: u128,
 }
@@ -122,6 +124,7 @@ impl<'a> Exchange<'a> {
                 path_length: 0,
                 client_ip,
                 is_peer_trusted: false,
+                keeps_id: false,
                 request_id: 0,
             },
             record: Record {

@@ -4,13 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use weir_balance::KeyView;
 use weir_route::HeaderView;
-use weir_wire::{Known, RequestHead, cookie, query};
+use weir_wire::{Known, cookie, query};
 
 use super::Exchange;
 
-/// The fields of a parsed head. Values that are not UTF-8 count as missing.
+/// The fields of a parsed head, of a request or a response. Values that are not UTF-8 count as missing.
 pub(super) struct Fields<'a> {
-    pub(super) head: &'a RequestHead,
+    pub(super) fields: &'a weir_wire::Fields,
     pub(super) bytes: &'a [u8],
 }
 
@@ -22,7 +22,6 @@ impl HeaderView for Fields<'_> {
                 && field.name.of(self.bytes).eq_ignore_ascii_case(name.as_bytes())
         };
         let mut values = self
-            .head
             .fields
             .iter()
             .filter(is_named)

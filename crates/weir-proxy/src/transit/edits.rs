@@ -11,7 +11,7 @@ const _: () = assert!(
 );
 
 /// Reused from exchange to exchange; allocates nothing once it has grown.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Edits {
     dropped: u128,
     added: Vec<Added>,

@@ -4,6 +4,7 @@
 
 mod buffer;
 mod edits;
+mod encoder;
 mod pump;
 mod receive;
 mod scratch;
@@ -11,6 +12,7 @@ mod tee;
 
 pub(crate) use buffer::Output;
 pub(crate) use edits::Edits;
+pub(crate) use encoder::{Encoder, EncoderMemory};
 pub(crate) use pump::{Framing, PumpFailure, Stall};
 pub(crate) use scratch::{FreeList, HEAD_LIMITS, RequestScratch, ResponseScratch};
 pub(crate) use tee::{TeeEnd, tee};

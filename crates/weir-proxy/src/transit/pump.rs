@@ -4,21 +4,29 @@
 //! nothing of the sender's framing reaches the recipient. Nothing is read while something waits to be written, so a
 //! slow recipient slows the sender and a body holds two buffers at most.
 
+mod encoded;
+mod pace;
+mod parts;
+
 use std::io;
 use std::task::{Context, Poll, ready};
 
 use weir_model::limits;
 use weir_net::Stream;
-use weir_wire::h1::chunked::{self, ChunkError, ChunkEvent, ChunkLimits, Decoder, SizeLine};
-use weir_wire::h1::encode;
-use weir_wire::{BodyLength, trailer};
+use weir_wire::BodyLength;
+use weir_wire::h1::chunked::{ChunkError, ChunkLimits, Decoder};
 
 use super::buffer::{Input, Output};
+use super::encoder::Encoder;
 use super::scratch::HEAD_LIMITS;
 use super::tee::Tee;
+use encoded::Encoding;
+use pace::Pace;
 
 /// Up to this much data is copied behind the head or the chunk line before it; more is written from where it is.
 const COPY_BYTES: usize = 4 * 1024;
+/// Unread input at most, unless said otherwise: half of what may be in flight in one direction.
+const INPUT_BYTES: usize = limits::BUFFER_BYTES / 2;
 /// Decoding stops while this much waits to be written.
 const OUTPUT_BYTES: usize = 16 * 1024;
 
@@ -53,6 +61,8 @@ pub(crate) enum PumpFailure {
     TooLong,
     /// The recipient's connection broke.
     Sink,
+    /// The body could not be encoded: weir's own trouble.
+    Encoder,
 }
 
 impl From<ChunkError> for PumpFailure {
@@ -78,6 +88,10 @@ pub(crate) struct Pump {
     /// Apart, because most bodies are not chunked and the rest is looked at for each.
     decoder: Box<Decoder>,
     keeps_trailers: bool,
+    /// What is sent is encoded. Boxed, because most bodies go as they are.
+    encoding: Option<Box<Encoding>>,
+    /// Unread input at most, bytes.
+    input_bytes: usize,
     /// The first bytes of the input that are to be written behind the output.
     direct: usize,
     is_replayable: bool,
@@ -97,16 +111,6 @@ pub(crate) struct Pump {
     pace: Pace,
 }
 
-/// When what happened, as far as deadlines need it. Brought up to date only when the pump has to wait.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    stall: Stall,
-    progress: u64,
-    since_ms: u64,
-    /// Start of the body, later by the time that the recipient took.
-    start_ms: u64,
-}
-
 impl Pump {
     /// A pump with nothing to do.
     pub(crate) fn new() -> Self {
@@ -120,6 +124,8 @@ impl Pump {
             framing: Framing::Plain,
             decoder: Box::new(Decoder::new(chunk_limits)),
             keeps_trailers: false,
+            encoding: None,
+            input_bytes: INPUT_BYTES,
             direct: 0,
             is_replayable: true,
             kept_max: 0,
@@ -129,12 +135,7 @@ impl Pump {
             moved: 0,
             progress: 0,
             stall: Stall::Source,
-            pace: Pace {
-                stall: Stall::Source,
-                progress: 0,
-                since_ms: 0,
-                start_ms: 0,
-            },
+            pace: Pace::begun(0),
         }
     }
 
@@ -152,6 +153,8 @@ impl Pump {
         }
         self.framing = framing;
         self.keeps_trailers = keeps_trailers;
+        self.encoding = None;
+        self.input_bytes = INPUT_BYTES;
         self.direct = 0;
         self.is_replayable = true;
         self.kept_max = 0;
@@ -160,12 +163,7 @@ impl Pump {
         self.moved = 0;
         self.progress = 0;
         self.stall = Stall::Source;
-        self.pace = Pace {
-            stall: Stall::Source,
-            progress: 0,
-            since_ms: now_ms,
-            start_ms: now_ms,
-        };
+        self.pace = Pace::begun(now_ms);
     }
 
     /// Takes a small body of known length that has come whole behind its head, the usual case, in one step.
@@ -175,6 +173,7 @@ impl Pump {
             && length <= input.unread().len() as u64
             && self.framing == Framing::Plain
             && self.tees.is_empty()
+            && self.encoding.is_none()
         {
             output.bytes.extend_from_slice(&input.unread()[..length as usize]);
             input.consume(length as usize);
@@ -186,6 +185,7 @@ impl Pump {
     /// Gives up whatever is under way.
     pub(crate) fn halt(&mut self) {
         self.reader = Reader::Done;
+        self.encoding = None;
         self.direct = 0;
         self.tees.clear();
     }
@@ -229,6 +229,9 @@ impl Pump {
         sink: &mut Stream,
         output: &mut Output,
     ) -> Poll<Result<(), PumpFailure>> {
+        if self.encoding.is_some() {
+            return self.poll_encoded(task, source, input, sink, output);
+        }
         if self.reader == Reader::Done && self.direct == 0 {
             self.stall = Stall::Sink;
             let sent = output.sent();
@@ -247,8 +250,7 @@ impl Pump {
                 continue;
             }
             self.stall = Stall::Source;
-            let capacity = limits::BUFFER_BYTES / 2;
-            match ready!(input.poll_fill(source, task, capacity)) {
+            match ready!(input.poll_fill(source, task, self.input_bytes)) {
                 Ok(0) if self.reader == Reader::UntilClose => self.finish(output),
                 Ok(0) => return Poll::Ready(Err(PumpFailure::SourceEnded)),
                 Ok(length) => {
@@ -287,141 +289,12 @@ impl Pump {
             if self.received > bytes_max {
                 return Poll::Ready(Err(PumpFailure::SourceEnded));
             }
-            match ready!(input.poll_fill(source, task, limits::BUFFER_BYTES / 2)) {
+            match ready!(input.poll_fill(source, task, INPUT_BYTES)) {
                 Ok(0) => return Poll::Ready(Err(PumpFailure::SourceEnded)),
                 Ok(length) => self.received += length as u64,
                 Err(_) => return Poll::Ready(Err(PumpFailure::Source)),
             }
         }
-    }
-
-    /// When waiting any longer is too long; to be asked when [`Self::poll`] was pending. `source` bounds the wait for
-    /// the sender, given when the wait began, when the body began and how much of it has come.
-    pub(crate) fn deadline_ms(
-        &mut self,
-        now_ms: u64,
-        sink_ms: u64,
-        source: impl FnOnce(/* since */ u64, /* start */ u64, /* moved */ u64) -> u64,
-    ) -> u64 {
-        let pace = &mut self.pace;
-        if pace.stall != self.stall || pace.progress != self.progress {
-            if pace.stall == Stall::Sink {
-                pace.start_ms += now_ms.saturating_sub(pace.since_ms);
-            }
-            *pace = Pace {
-                stall: self.stall,
-                progress: self.progress,
-                since_ms: now_ms,
-                start_ms: pace.start_ms,
-            };
-        }
-        match self.stall {
-            Stall::Source => source(pace.since_ms, pace.start_ms, self.moved),
-            Stall::Sink => pace.since_ms.saturating_add(sink_ms),
-        }
-    }
-
-    /// Which side the pump waits for.
-    pub(crate) fn stall(&self) -> Stall {
-        self.stall
-    }
-
-    /// Decodes until enough waits to be written or nothing is left to decode.
-    pub(super) fn decode_all(&mut self, input: &mut Input, output: &mut Output) -> Result<(), PumpFailure> {
-        while self.direct == 0 && output.pending().len() < OUTPUT_BYTES {
-            let unread = input.unread();
-            let length = match self.reader {
-                Reader::Done => return Ok(()),
-                _ if unread.is_empty() => return Ok(()),
-                Reader::Length(left) => unread.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
-                Reader::UntilClose => unread.len(),
-                Reader::Chunked => {
-                    let step = self.decoder.decode(unread)?;
-                    match step.event {
-                        ChunkEvent::Data(data) => {
-                            if data.len() as u64 > self.chunks_max.saturating_sub(self.moved) {
-                                return Err(PumpFailure::TooLong);
-                            }
-                            input.consume(data.start);
-                            data.len()
-                        }
-                        ChunkEvent::More => {
-                            input.consume(step.consumed);
-                            continue;
-                        }
-                        ChunkEvent::End => {
-                            input.consume(step.consumed);
-                            self.finish(output);
-                            continue;
-                        }
-                    }
-                }
-            };
-            self.emit(length, input, output);
-        }
-        Ok(())
-    }
-
-    /// Sends the first `length` unread bytes on their way.
-    fn emit(&mut self, length: usize, input: &mut Input, output: &mut Output) {
-        let is_kept = self.is_replayable && output.bytes.len() + length <= self.kept_max;
-        if output.is_empty() && output.sent() > 0 && !is_kept {
-            output.clear();
-            self.is_replayable = false;
-        }
-        self.moved += length as u64;
-        for tee in &self.tees {
-            tee.push(&input.unread()[..length]);
-        }
-        if self.framing == Framing::Chunked {
-            output
-                .bytes
-                .extend_from_slice(SizeLine::new(length as u64).as_bytes());
-        }
-        if length > COPY_BYTES && !is_kept {
-            self.direct = length;
-        } else {
-            output.bytes.extend_from_slice(&input.unread()[..length]);
-            input.consume(length);
-            self.end_part(length, output);
-        }
-    }
-
-    /// What comes behind a part of the data.
-    fn end_part(&mut self, length: usize, output: &mut Output) {
-        if self.framing == Framing::Chunked {
-            output.bytes.extend_from_slice(chunked::CHUNK_END);
-        }
-        if let Reader::Length(left) = &mut self.reader {
-            *left -= length as u64;
-            if *left == 0 {
-                self.finish(output);
-            }
-        }
-    }
-
-    /// The sender has sent everything.
-    fn finish(&mut self, output: &mut Output) {
-        let had_chunks = self.reader == Reader::Chunked;
-        self.reader = Reader::Done;
-        for tee in self.tees.drain(..) {
-            tee.finish();
-        }
-        if self.framing == Framing::Plain {
-            return;
-        }
-        if !(had_chunks && self.keeps_trailers && !self.decoder.trailers().0.is_empty()) {
-            output.bytes.extend_from_slice(chunked::LAST_CHUNK);
-            return;
-        }
-        let (fields, bytes) = self.decoder.trailers();
-        output
-            .bytes
-            .extend_from_slice(chunked::LAST_CHUNK_BEFORE_TRAILERS);
-        encode::fields(&mut output.bytes, bytes, fields, |field| {
-            !trailer::is_forbidden(field, bytes)
-        });
-        encode::end(&mut output.bytes);
     }
 
     /// Writes the output and then the part of the input that is to follow it.

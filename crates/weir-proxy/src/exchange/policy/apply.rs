@@ -1,10 +1,9 @@
 //! Which filters apply, and when.
 
 use weir_model::limits;
-use weir_wire::Known;
 
 use super::super::route::{Found, Way};
-use super::super::{Exchange, Failure, identity, outbound};
+use super::super::{Exchange, Failure, encoding, identity, outbound};
 use super::{admit, cors, headers, redirect};
 use crate::compile::Action;
 use crate::transit::ResponseScratch;
@@ -55,10 +54,9 @@ pub(in crate::exchange) fn prepare(
     if way.forward.retry.is_some() {
         exchange.scratch.upload.keep(limits::REPLAY_BYTES);
     }
-    let keeps_id = exchange.request.is_peer_trusted && exchange.scratch.head.fields.has(Known::XRequestId);
-    if !keeps_id {
-        let mut rng = exchange.worker.rng.borrow_mut();
-        exchange.request.request_id = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
+    identity::name_request(exchange);
+    if let Some(rules) = found.rule.responses() {
+        encoding::hide_from_endpoint(exchange, rules);
     }
     outbound::write_head(exchange, found, way)?;
     admit::release(exchange);
@@ -76,8 +74,8 @@ pub(in crate::exchange) fn decorate(exchange: &Exchange<'_>, way: &Way<'_>, resp
         .identity
         .is_some_and(|identity| identity.response_request_id)
     {
-        let id = identity::request_id(exchange);
-        response.edits.set("x-request-id", &id, fields, bytes);
+        let edits = &mut response.edits;
+        identity::tell_request_id(exchange, |id| edits.set("x-request-id", id, fields, bytes));
     }
     for change in &policy.response_headers {
         headers::apply(change, &mut response.edits, fields, bytes);

@@ -11,3 +11,4 @@ pub(super) mod rewrite;
 pub(super) use admit::{Admitted, admit, write_fields};
 pub(super) use apply::{EarlyAnswer, answer_early, decorate, prepare};
 pub(super) use mirror::mirror;
+pub(super) use redirect::write as write_location;

@@ -7,7 +7,12 @@ use super::super::{Exchange, outbound};
 use crate::transit::Edits;
 
 /// Writes the `location`.
-pub(super) fn write(redirect: &Redirect, exchange: &Exchange<'_>, found: &Found<'_>, edits: &mut Edits) {
+pub(in crate::exchange) fn write(
+    redirect: &Redirect,
+    exchange: &Exchange<'_>,
+    found: &Found<'_>,
+    edits: &mut Edits,
+) {
     let scheme = redirect.scheme.as_deref().unwrap_or("http");
     let host = redirect.host.as_deref().unwrap_or(&exchange.scratch.host);
     let port = port_text(redirect, scheme, found.section.port);

@@ -119,6 +119,14 @@ impl Client {
         Ok(self.unread.drain(..length).collect())
     }
 
+    /// The next chunk's data; `None` at the end of the body.
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
+        let size = usize::from_str_radix(&self.line().unwrap(), 16).unwrap();
+        let data = self.take(size).unwrap();
+        assert_eq!(self.take(2).unwrap(), b"\r\n");
+        (size > 0).then_some(data)
+    }
+
     fn read_chunks(&mut self, response: &mut Response) -> Result<(), String> {
         loop {
             let size = usize::from_str_radix(&self.line()?, 16).unwrap();

@@ -76,7 +76,7 @@ fn buckets<'l>(exchange: &Exchange<'_>, limits: &'l [CompiledLimit]) -> Vec<Take
         query: exchange.query(),
         method: scratch.head.method.name(bytes),
         headers: &Fields {
-            head: &scratch.head,
+            fields: &scratch.head.fields,
             bytes,
         },
     };
