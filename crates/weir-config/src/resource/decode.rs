@@ -8,12 +8,13 @@ use weir_model::Severity;
 use super::unknown_field;
 use crate::yaml::{Entry, Finding, Node, Span, Value};
 
+mod quantity;
 mod values;
 
 /// Findings kept of one object: nobody reads more, and a file of garbage must not become gigabytes of them.
 const FINDINGS_MAX: usize = 1000;
 /// Vital fields of one mapping.
-const VITAL_MAX: usize = 5;
+const VITAL_MAX: usize = 9;
 
 /// Collects what is wrong while an object is decoded.
 #[derive(Debug, Default)]

@@ -56,9 +56,15 @@ impl Exchange<'_> {
             })
     }
 
-    /// Waits, unless the client goes.
+    /// Waits so long at least, unless the client goes.
     pub(super) async fn pause(&mut self, wait_ms: u64) -> Result<(), Failure> {
-        let deadline_ms = self.worker.clock.refresh_ms().saturating_add(wait_ms);
+        // The clock tells whole milliseconds; some of this one may have passed.
+        let deadline_ms = self
+            .worker
+            .clock
+            .refresh_ms()
+            .saturating_add(wait_ms)
+            .saturating_add(1);
         let mut watches_client = true;
         poll_fn(|task| {
             self.poll_client_gone(&mut watches_client, task)?;

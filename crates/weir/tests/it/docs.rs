@@ -24,6 +24,19 @@ fn documentation(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The YAML block of a document that contains `text`.
+pub(crate) fn yaml_block(name: &str, text: &str) -> String {
+    let document = documentation(name);
+    let mut found = blocks(&document, "yaml")
+        .into_iter()
+        .filter(|(_, block)| block.contains(text));
+    let (_, block) = found
+        .next()
+        .unwrap_or_else(|| panic!("{name} has a block with {text}"));
+    assert!(found.next().is_none(), "{name} has one block with {text}");
+    block.to_owned()
+}
+
 #[test]
 fn every_yaml_block_of_the_documentation_is_accepted() {
     let mut checked = 0;
@@ -32,6 +45,7 @@ fn every_yaml_block_of_the_documentation_is_accepted() {
         "docs/load-balancing.md",
         "docs/health.md",
         "docs/failover.md",
+        "docs/traffic.md",
     ] {
         for (line, block) in blocks(&documentation(name), "yaml") {
             let finished = weir(&["check", "-o", "json", "-"], block);

@@ -22,4 +22,5 @@ mod reload;
 mod sessions;
 mod signals;
 mod tenants;
+mod traffic;
 mod weights;

@@ -5,7 +5,9 @@
 //! says for all of them (`settings`) goes along with each. This folder owns the keys, their forms and the expansion of
 //! `${VAR}`. It must not know how requests are routed (that is `translate/tenants`).
 
+mod admission;
 mod balance;
+mod basic_auth;
 mod canary;
 mod document;
 mod environment;
@@ -17,6 +19,7 @@ mod tenant;
 mod unserved;
 mod url;
 
+pub use admission::{RateScope, TenantAdmission, TenantLimits, TenantRate};
 pub use balance::{TenantBalance, TenantTimeouts};
 pub use canary::{Canary, CanaryMark};
 pub use environment::Environment;

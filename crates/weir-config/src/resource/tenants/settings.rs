@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weir_model::{Cidr, Port};
 
-use super::unserved;
+use super::admission::{self, TenantLimits};
 use crate::resource::decode::{Decoder, Field, Fields};
 use crate::yaml::{Finding, Span, Spanned};
 
@@ -25,6 +25,8 @@ pub struct TenantSettings {
     pub forwarded: bool,
     /// `middleware.timeout`: bound of a whole request; `Some(ZERO)` switches it off.
     pub request_timeout: Option<Duration>,
+    /// `request_limits` and `middleware.throttle`; each tenant has them for itself.
+    pub limits: TenantLimits,
     /// `middleware.request_id`: whether responses carry the request's id.
     pub response_request_id: bool,
     /// `lua_routing.global_scripts`, when they would run. They are not run: tenants under them are not served.
@@ -46,18 +48,6 @@ pub(super) const KEYS: [&str; 11] = [
     "request_limits",
     "middleware",
     "metrics",
-];
-
-const LIMITS: [(&str, &str); 3] = [
-    ("max_body_size", "request bodies are not limited"),
-    (
-        "max_header_size",
-        "weir's own limit applies: a head of 32 KiB is answered 431",
-    ),
-    (
-        "max_url_size",
-        "weir's own limit applies: a target of 8 KiB is answered 414",
-    ),
 ];
 
 /// Reads everything but `tenants`.
@@ -88,7 +78,9 @@ pub(super) fn decode(decoder: &mut Decoder, fields: &Fields<'_>) -> TenantSettin
         compression(decoder, field);
     }
     if let Some(field) = fields.optional("request_limits") {
-        limits(decoder, field);
+        let mark = decoder.mark();
+        admission::sizes(decoder, field, &mut settings.limits);
+        decoder.effect_since(mark, "weir's own bound applies instead");
     }
     if let Some(field) = fields.optional("middleware") {
         middleware(decoder, field, &mut settings);
@@ -233,13 +225,6 @@ fn compression(decoder: &mut Decoder, field: Field<'_>) {
     }
 }
 
-fn limits(decoder: &mut Decoder, field: Field<'_>) {
-    let known: Vec<_> = unserved::names(&LIMITS).collect();
-    if let Some(fields) = decoder.fields(field, &known) {
-        unserved::report(decoder, &fields, "request_limits.", &LIMITS);
-    }
-}
-
 fn middleware(decoder: &mut Decoder, field: Field<'_>, settings: &mut TenantSettings) {
     let known = [
         "request_id",
@@ -281,8 +266,9 @@ fn middleware(decoder: &mut Decoder, field: Field<'_>, settings: &mut TenantSett
         .optional("timeout")
         .and_then(|field| seconds(decoder, field))
         .map(|timeout| timeout.value);
-    let effect = "requests in progress are not limited";
-    unserved::report(decoder, &fields, "middleware.", &[("throttle", effect)]);
+    if let Some(field) = fields.optional("throttle") {
+        settings.limits.parallel = admission::throttle(decoder, field);
+    }
 }
 
 fn metrics(decoder: &mut Decoder, field: Field<'_>) {

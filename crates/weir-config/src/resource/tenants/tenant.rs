@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use weir_model::{Fraction, HostPattern};
 
+use super::admission::{self, TenantAdmission};
 use super::balance::{self, TenantBalance, TenantTimeouts};
 use super::canary::{self, Canary};
 use super::path::{self, BARE_PREFIXES, BarePrefix};
@@ -46,6 +47,8 @@ pub struct Tenant {
     pub health_interval: Spanned<Duration>,
     /// `timeouts`.
     pub timeouts: TenantTimeouts,
+    /// `request_limits`, `throttle`, `rate_limit` and `basic_auth`.
+    pub admission: TenantAdmission,
     /// `filters` and `mirror`.
     pub filters: TenantFilters,
     /// `routes` and `route_groups`; when there are any, they alone are served.
@@ -79,7 +82,7 @@ pub struct TenantFilters {
     pub mirror: Option<(Spanned<ServiceUrl>, Fraction)>,
 }
 
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 22] = [
     "name",
     "path_prefix",
     "domains",
@@ -98,15 +101,28 @@ const KNOWN: [&str; 19] = [
     "route_groups",
     "error_handlers",
     "canary",
+    "request_limits",
+    "throttle",
     "rate_limit",
+    "basic_auth",
 ];
 
-const UNSERVED: [(&str, &str); 2] = [
-    (
-        "error_handlers",
-        "unknown routes are answered 404 and unknown methods 405, without a body of the tenant's own",
-    ),
-    ("rate_limit", "requests are not limited"),
+const UNSERVED: [(&str, &str); 1] = [(
+    "error_handlers",
+    "unknown routes are answered 404 and unknown methods 405, without a body of the tenant's own",
+)];
+
+/// Without these more would be served than is written.
+const VITAL: [&str; 9] = [
+    "domains",
+    "path_prefix",
+    "filters",
+    "canary",
+    "lua_routes",
+    "request_limits",
+    "throttle",
+    "rate_limit",
+    "basic_auth",
 ];
 
 /// Health checks of a tenant that says nothing run this often.
@@ -119,8 +135,7 @@ pub(super) fn decode(
     settings: &Arc<TenantSettings>,
 ) -> Option<(Spanned<Arc<str>>, Tenant)> {
     let mark = decoder.mark();
-    let vital = ["domains", "path_prefix", "filters", "canary", "lua_routes"];
-    let fields = decoder.fields_with_vital(item, &KNOWN, vital)?;
+    let fields = decoder.fields_with_vital(item, &KNOWN, VITAL)?;
     let name = fields
         .required(decoder, "name")
         .and_then(|field| service::name(decoder, field));
@@ -138,6 +153,7 @@ pub(super) fn decode(
         balance: TenantBalance::default(),
         health_interval: Spanned::default_of(HEALTH_INTERVAL),
         timeouts: TenantTimeouts::default(),
+        admission: TenantAdmission::default(),
         filters: TenantFilters::default(),
         routes: Vec::new(),
         has_routes: false,
@@ -157,6 +173,10 @@ pub(super) fn decode(
         (tenant.services, tenant.services_incomplete) = service::decode_list(decoder, field);
     }
     options(decoder, &fields, &mut tenant);
+    match admission::decode(decoder, &fields) {
+        Some(admission) => tenant.admission = admission,
+        None => tenant.refused = Some("InvalidAdmission"),
+    }
     filters(decoder, &fields, &mut tenant);
     scripts(decoder, &fields, &mut tenant);
     tenant.has_routes = fields

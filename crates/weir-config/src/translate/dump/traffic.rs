@@ -2,7 +2,7 @@
 
 use weir_model::{
     ClientSelector, Compressor, HeaderSelector, PathMatch, QuerySelector, RateLimit, Replacement,
-    ResponseOverride, TrafficSpec,
+    RequestLimits, ResponseOverride, TrafficSpec,
 };
 
 use super::upstream::statuses;
@@ -25,15 +25,26 @@ pub(super) fn lines(spec: &TrafficSpec) -> Vec<String> {
     }
     lines.extend(spec.compressors.iter().map(compressor));
     lines.extend(spec.overrides.iter().map(describe_override));
-    let limits = &spec.request_limits;
-    if *limits != weir_model::RequestLimits::default() {
-        lines.push(format!("request limits {limits:?}"));
-    }
+    lines.extend(request_limits(&spec.request_limits));
     if let Some(auth) = &spec.basic_auth {
         let users = list(&auth.users, |user| user.name.to_string());
         lines.push(format!("basic auth \"{}\" {users}", auth.realm));
     }
     lines
+}
+
+fn request_limits(limits: &RequestLimits) -> Option<String> {
+    let number = |name: &str, number: Option<u64>| number.map(|number| format!("{name} {number}"));
+    let parallel = limits.parallel.as_ref();
+    let parallel = parallel.map(|limit| format!("parallel {} of \"{}\"", limit.requests, limit.key));
+    let parts = [
+        number("body", limits.body_bytes),
+        number("head", limits.head_bytes.map(u64::from)),
+        number("target", limits.target_bytes.map(u64::from)),
+        parallel,
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("request limits {}", parts.join(", ")))
 }
 
 fn rate_limit(limit: &RateLimit) -> Vec<String> {
@@ -84,6 +95,9 @@ fn describe_selector(selector: &ClientSelector) -> String {
                 format!("{}query {} {value}", not(*invert), condition.name)
             }
         });
+    }
+    if parts.is_empty() {
+        return "every request".to_owned();
     }
     parts.join(" and ")
 }

@@ -4,6 +4,7 @@
 //! balancing works over them. This folder owns who serves which host and prefix, and what a service's URL means. It
 //! must not know how files are written (that is `resource/tenants`).
 
+mod admission;
 mod backend;
 mod balance;
 mod canary;

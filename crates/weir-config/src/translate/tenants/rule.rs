@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use weir_model::{
     Action, Algorithm, Destination, Filter, FixedAnswer, Forward, Match, PathMatch, PathRewrite, Redirect,
-    Rule, Target, Tier, Timeouts, Weight, limits,
+    Rule, Target, Tier, Timeouts, TrafficSpec, Weight, limits,
 };
 
+use super::admission;
 use super::backend::{self, TenantBackends, groups};
 use super::balance::{self, TenantSpec};
 use super::canary::{self, Division};
@@ -53,6 +54,8 @@ pub(super) fn write(mut writer: RuleWriter<'_, '_>) -> Vec<Rule> {
         }
     }
     let origin = tenant.origin(tenant.spec.span);
+    // Most rules share it: most policies say nothing besides.
+    let own_traffic = admission::add(tenant.spec, tenant.name(), None);
     let rule = |(place, draft): (usize, Draft)| {
         let mut rule = Rule {
             key: backend_key(tenant.id(), &format!("rule/{place}")),
@@ -64,19 +67,30 @@ pub(super) fn write(mut writer: RuleWriter<'_, '_>) -> Vec<Rule> {
             traffic: None,
             origin: draft.origin.unwrap_or_else(|| origin.clone()),
         };
-        apply(&settings, &mut rule);
+        apply(tenant, &settings, own_traffic.as_ref(), &mut rule);
         rule
     };
     drafts.into_iter().enumerate().map(rule).collect()
 }
 
-/// What a tenant's policy says besides balance and treatment of services, for one rule.
-fn apply(settings: &PolicySettings, rule: &mut Rule) {
+/// What a tenant and its policy say besides balance and treatment of services, for one rule.
+fn apply(
+    tenant: Object<'_, Tenant>,
+    settings: &PolicySettings,
+    own_traffic: Option<&Arc<TrafficSpec>>,
+    rule: &mut Rule,
+) {
     if let Action::Forward(forward) = &mut rule.action {
         let persistence = settings.persistence.as_ref();
         forward.persistence = persistence.map(|persistence| persistence.for_rule(&rule.key));
         let traffic = settings.traffic.as_ref();
         rule.traffic = traffic.map(|traffic| traffic.for_rule(rule));
+    }
+    if matches!(rule.action, Action::Forward(_) | Action::Redirect(_)) {
+        rule.traffic = match rule.traffic.take() {
+            None => own_traffic.cloned(),
+            Some(traffic) => admission::add(tenant.spec, tenant.name(), Some(traffic)),
+        };
     }
 }
 

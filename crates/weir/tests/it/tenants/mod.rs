@@ -1,5 +1,6 @@
 //! Tenants files through the binary.
 
+mod admission;
 mod check;
 mod policy;
 mod reload;
