@@ -20,7 +20,7 @@ usage: cargo xtask TASK [FLAGS]
              --only LIST           of floor,weir,nginx,haproxy,envoy,caddy (default: all)
              --connections LIST    client connections (default: 64,512)
              --rounds N            rounds per number of connections (default: 7)
-             --seconds N           length of a measurement (default: 5)
+             --seconds N           length of a slice of load (default: 2)
              --idle N              idle connections for the memory table, 0 for none (default: 5000)
              --quick               64 connections, 3 rounds of 2 s, no memory table
              --json FILE           where the figures go (default: target/peers/peers.json)

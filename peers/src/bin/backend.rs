@@ -2,14 +2,16 @@
 //!
 //! Answers every request on every connection with the same small 200; a request ends at its first empty line, so
 //! it understands no bodies. `X-Backend` names the address that answered. Pipelined requests are answered
-//! with one write.
+//! with one write. With `--count-listen` it tells whoever connects there how many requests it has answered so far.
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a command-line program")]
 
 use std::collections::VecDeque;
-use std::net::SocketAddrV4;
+use std::io::Write;
+use std::net::{SocketAddrV4, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use peers::{Events, Flags, Poller};
@@ -30,17 +32,23 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    let flags = Flags::read(&["listen", "threads", "body-bytes", "delay-ms"])?;
+    let flags = Flags::read(&["listen", "threads", "body-bytes", "delay-ms", "count-listen"])?;
     let listen: Vec<SocketAddrV4> = flags.list("listen")?;
     let threads: usize = flags.optional("threads")?.unwrap_or(2);
     let body_bytes: usize = flags.optional("body-bytes")?.unwrap_or(128);
     let delay = Duration::from_millis(flags.optional("delay-ms")?.unwrap_or(0));
     peers::raise_file_limit(65_536);
-    let mut workers = Vec::new();
+    let count_listen: Option<SocketAddrV4> = flags.optional("count-listen")?;
+    let (mut workers, mut counts) = (Vec::new(), Vec::new());
     for _ in 0..threads {
         let worker =
             Worker::new(&listen, body_bytes, delay).map_err(|error| format!("{listen:?}: {error}"))?;
+        counts.push(Arc::clone(&worker.answered));
         workers.push(std::thread::spawn(move || worker.run()));
+    }
+    if let Some(address) = count_listen {
+        let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
+        std::thread::spawn(move || tell_count(&listener, &counts));
     }
     println!("ready");
     for worker in workers {
@@ -51,6 +59,20 @@ fn run() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A worker's number of answered requests, on a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Count(AtomicU64);
+
+/// Writes the sum of `counts` to every connection and closes it.
+fn tell_count(listener: &TcpListener, counts: &[Arc<Count>]) {
+    for mut stream in listener.incoming().flatten() {
+        let sum: u64 = counts.iter().map(|count| count.0.load(Relaxed)).sum();
+        // Whoever has gone does not want to know.
+        let _ = writeln!(stream, "{sum}");
+    }
 }
 
 /// An address and what it answers: the same answer [`ANSWERS_PER_WRITE`] times.
@@ -133,6 +155,7 @@ struct Worker {
     closing: Vec<RawFd>,
     scratch: Vec<u8>,
     delay: Duration,
+    answered: Arc<Count>,
 }
 
 impl Worker {
@@ -159,6 +182,7 @@ impl Worker {
             closing: Vec::new(),
             scratch: vec![0; READ_BYTES],
             delay,
+            answered: Arc::default(),
         })
     }
 
@@ -218,6 +242,9 @@ impl Worker {
                 return Ok(false);
             }
             let count = connection.count_requests(&self.scratch[..length]);
+            // Nobody else writes it.
+            let answered = self.answered.0.load(Relaxed);
+            self.answered.0.store(answered + count as u64, Relaxed);
             if self.delay.is_zero() {
                 connection.answer(count)?;
             } else if count > 0 {

@@ -1,7 +1,8 @@
 //! The run: tools, programs, rounds, tables.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use super::load::Generator;
@@ -24,6 +25,28 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 /// `cargo xtask bench`.
 pub(crate) fn run_short(arguments: &[String]) -> Result<(), String> {
     start(Options::read(arguments, true)?)
+}
+
+/// The backend, which all peers have in common.
+pub(crate) struct Backend {
+    /// Its process.
+    pub(crate) program: Leashed,
+    count: SocketAddr,
+}
+
+impl Backend {
+    /// How many requests it has answered so far.
+    pub(crate) fn answered(&self) -> Result<u64, String> {
+        let read = || -> std::io::Result<String> {
+            let mut text = String::new();
+            TcpStream::connect(self.count)?.read_to_string(&mut text)?;
+            Ok(text)
+        };
+        let text = read().map_err(|error| format!("the backend's count: {error}"))?;
+        text.trim()
+            .parse()
+            .map_err(|error| format!("the backend's count, {text:?}: {error}"))
+    }
 }
 
 /// What everything else needs: programs, a place for files, a backend.
@@ -55,7 +78,8 @@ impl Bench {
     }
 
     /// Starts the backend on `port` of these addresses and waits until it serves on the first.
-    pub(crate) fn start_backend(&self, name: &str, hosts: &[Ipv4Addr], port: u16) -> Result<Leashed, String> {
+    pub(crate) fn start_backend(&self, name: &str, hosts: &[Ipv4Addr], port: u16) -> Result<Backend, String> {
+        let count = SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?));
         let listen: Vec<String> = hosts.iter().map(|host| format!("{host}:{port}")).collect();
         let program = self.binary("backend").display().to_string();
         let command = [
@@ -64,10 +88,12 @@ impl Bench {
             listen.join(","),
             "--threads".to_owned(),
             "2".to_owned(),
+            "--count-listen".to_owned(),
+            count.to_string(),
         ];
-        let mut backend = self.start(name, &command)?;
-        backend.wait_until_it_serves(SocketAddr::from((hosts[0], port)))?;
-        Ok(backend)
+        let mut program = self.start(name, &command)?;
+        program.wait_until_it_serves(SocketAddr::from((hosts[0], port)))?;
+        Ok(Backend { program, count })
     }
 
     /// Starts a proxy in front of the backend and waits until it serves.

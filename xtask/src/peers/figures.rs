@@ -12,11 +12,6 @@ impl Figures {
         self.0.push(value);
     }
 
-    /// The newest measurement.
-    pub(crate) fn last(&self) -> Option<f64> {
-        self.0.last().copied()
-    }
-
     /// The middle one; the mean of the two middle ones when their number is even. `None` without measurements.
     pub(crate) fn median(&self) -> Option<f64> {
         let mut sorted = self.0.clone();

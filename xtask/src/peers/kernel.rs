@@ -49,13 +49,6 @@ pub(crate) fn resident_bytes(processes: &[u32]) -> u64 {
         .sum()
 }
 
-/// CPU time of children that this process has waited for, ns.
-pub(crate) fn waited_children_ns() -> u64 {
-    let process = std::process::id();
-    (stat_field(process, 13).unwrap_or(0) + stat_field(process, 14).unwrap_or(0)) * 1_000_000_000
-        / TICKS_PER_S
-}
-
 /// Busy and stolen time of all processors since boot, ns.
 pub(crate) fn machine_ns() -> (u64, u64) {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();

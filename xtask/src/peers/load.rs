@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -99,25 +99,62 @@ impl Generator {
     pub(crate) fn run(&self, target: SocketAddr, connections: u32, seconds: u32) -> Result<Load, String> {
         run_command(&self.command(target, connections, seconds))
     }
+
+    /// Begins a run.
+    pub(crate) fn start(&self, target: SocketAddr, connections: u32, seconds: u32) -> Result<Run, String> {
+        start_command(&self.command(target, connections, seconds))
+    }
+}
+
+/// A run that goes on.
+pub(crate) struct Run {
+    program: String,
+    child: Child,
+}
+
+impl Run {
+    /// The load generator's process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the result.
+    pub(crate) fn finish(self) -> Result<Load, String> {
+        let output = self
+            .child
+            .wait_with_output()
+            .map_err(|error| format!("{}: {error}", self.program))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Load::parse(&text).ok_or_else(|| {
+            format!(
+                "{} printed no result: {}{}",
+                self.program,
+                text.trim(),
+                String::from_utf8_lossy(&output.stderr).trim()
+            )
+        })
+    }
 }
 
 /// Runs a command that is, or ends in, a wrk of ours.
 pub(crate) fn run_command(command: &[String]) -> Result<Load, String> {
+    start_command(command)?.finish()
+}
+
+fn start_command(command: &[String]) -> Result<Run, String> {
     let [program, arguments @ ..] = command else {
         return Err("an empty command".to_owned());
     };
-    let output = Command::new(program)
+    let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .map_err(|error| format!("{program}: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    Load::parse(&text).ok_or_else(|| {
-        format!(
-            "{program} printed no result: {}{}",
-            text.trim(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        )
+    Ok(Run {
+        program: program.clone(),
+        child,
     })
 }
 

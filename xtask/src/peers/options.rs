@@ -14,10 +14,8 @@ pub(crate) struct Options {
     pub(crate) connections: Vec<u32>,
     /// Rounds per number of connections.
     pub(crate) rounds: u32,
-    /// Length of one measurement, s.
-    pub(crate) measure_s: u32,
-    /// Length of the warm-up of a peer at a number of connections, s.
-    pub(crate) warm_up_s: u32,
+    /// How long the load of one slice lasts, s. Its beginning is not measured.
+    pub(crate) slice_s: u32,
     /// Connections of the memory table; 0 for none.
     pub(crate) idle_connections: u32,
     /// Where the figures go.
@@ -57,8 +55,7 @@ impl Options {
             peers,
             connections: flags.list("connections", if short { vec![64] } else { vec![64, 512] })?,
             rounds: flags.value("rounds", if short { 3 } else { 7 })?,
-            measure_s: flags.value("seconds", if short { 2 } else { 5 })?,
-            warm_up_s: if short { 1 } else { 2 },
+            slice_s: flags.value("seconds", 2)?,
             idle_connections: flags.value("idle", if short { 0 } else { 5_000 })?,
             json: flags
                 .text("json")
@@ -66,7 +63,7 @@ impl Options {
             reload: flags.has("reload"),
             routes: flags.value("routes", 10_000)?,
         };
-        if options.rounds == 0 || options.measure_s == 0 || options.connections.contains(&0) {
+        if options.rounds == 0 || options.slice_s == 0 || options.connections.contains(&0) {
             return Err("--rounds, --seconds and --connections start at 1".to_owned());
         }
         Ok(options)

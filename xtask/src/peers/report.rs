@@ -179,13 +179,15 @@ impl Report {
     fn targets(&self) -> Vec<Target> {
         let mut targets = Vec::new();
         for (connections, rounds) in &self.rounds {
-            let cpu = |wanted: Peer| {
+            let relative = |wanted: Peer| {
                 rounds
                     .iter()
                     .find(|(peer, _)| *peer == wanted)
-                    .map(|(_, rounds)| &rounds.cpu_us)
+                    .map(|(_, rounds)| &rounds.relative)
             };
-            let Some(weir) = cpu(Peer::Weir) else { continue };
+            let Some(weir) = relative(Peer::Weir) else {
+                continue;
+            };
             let mut add = |what: &str, other: Option<&Figures>, limit: f64| {
                 let measured = other.and_then(|other| weir.ratios(other).median());
                 let what = format!("CPU per request / {what}, {connections} connections");
@@ -197,15 +199,15 @@ impl Report {
             };
             add(
                 "floor",
-                cpu(Peer::Floor),
+                relative(Peer::Floor),
                 if *connections < 256 { 1.15 } else { 1.2 },
             );
             if *connections < 256 {
-                let better = cpu(Peer::Nginx)
-                    .zip(cpu(Peer::Haproxy))
+                let better = relative(Peer::Nginx)
+                    .zip(relative(Peer::Haproxy))
                     .map(|(nginx, haproxy)| nginx.smaller(haproxy));
                 add("the better of nginx and HAProxy", better.as_ref(), 0.85);
-                add("Envoy", cpu(Peer::Envoy), 0.42);
+                add("Envoy", relative(Peer::Envoy), 0.42);
             }
         }
         let syscalls = self.syscalls.iter().find(|(peer, _)| *peer == Peer::Weir);
@@ -265,7 +267,7 @@ fn rounds_text(connections: u32, rounds: &[(Peer, Rounds)]) -> String {
             row.extend(
                 bases
                     .iter()
-                    .map(|(_, base)| spread(&own.cpu_us.ratios(&base.cpu_us))),
+                    .map(|(_, base)| spread(&own.relative.ratios(&base.relative))),
             );
             row
         })
@@ -276,8 +278,8 @@ fn rounds_text(connections: u32, rounds: &[(Peer, Rounds)]) -> String {
     };
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     format!(
-        "{connections} connections: medians of the rounds; ratios are medians of the rounds' ratios (smallest to largest)\n\
-         at most {:.0} % of the machine went to other programs in a round, {:.0} % to the hypervisor; \
+        "{connections} connections: medians; ratios are medians of the rounds' ratios (smallest to largest)\n\
+         at most {:.0} % of the machine went to other programs in a slice, {:.0} % to the hypervisor; \
          {} measurements were disturbed and made again\n\n{}",
         most(|rounds| &rounds.other_percent),
         most(|rounds| &rounds.stolen_percent),
