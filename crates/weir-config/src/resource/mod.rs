@@ -64,9 +64,9 @@ pub use service::{Service, ServicePort, TargetPort, TransportProtocol};
 pub use session_persistence::SessionPersistence;
 pub use set::{Assembly, ResourceSet};
 pub use tenants::{
-    BarePrefix, Canary, CanaryMark, Environment, HostHeader, RateScope, RouteTarget, ServiceUrl, Tenant,
-    TenantAdmission, TenantBalance, TenantFilters, TenantLimits, TenantRate, TenantRoute, TenantService,
-    TenantSettings, TenantTimeouts,
+    BarePrefix, Canary, CanaryMark, Environment, ErrorHandlers, HostHeader, RateScope, RouteTarget,
+    ServiceUrl, Tenant, TenantAdmission, TenantBalance, TenantFilters, TenantLimits, TenantRate, TenantRoute,
+    TenantService, TenantSettings, TenantTimeouts,
 };
 pub use unserved::{Unserved, UnservedRole};
 

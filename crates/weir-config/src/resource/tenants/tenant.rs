@@ -8,11 +8,11 @@ use weir_model::{Fraction, HostPattern};
 use super::admission::{self, TenantAdmission};
 use super::balance::{self, TenantBalance, TenantTimeouts};
 use super::canary::{self, Canary};
+use super::error_handler::{self, ErrorHandlers};
 use super::path::{self, BARE_PREFIXES, BarePrefix};
 use super::route::{self, TenantRoute};
 use super::service::{self, TenantService};
 use super::settings::{TenantSettings, seconds};
-use super::unserved;
 use super::url::{self, ServiceUrl};
 use crate::resource::decode::{Decoder, Field, Fields};
 use crate::resource::{HttpFilter, http_filter};
@@ -55,6 +55,8 @@ pub struct Tenant {
     pub routes: Vec<TenantRoute>,
     /// Whether `routes` or `route_groups` is written.
     pub has_routes: bool,
+    /// `error_handlers`.
+    pub error_handlers: ErrorHandlers,
     /// `canary`.
     pub canary: Option<Canary>,
     /// Where the tenant starts.
@@ -107,11 +109,6 @@ const KNOWN: [&str; 22] = [
     "basic_auth",
 ];
 
-const UNSERVED: [(&str, &str); 1] = [(
-    "error_handlers",
-    "unknown routes are answered 404 and unknown methods 405, without a body of the tenant's own",
-)];
-
 /// Without these more would be served than is written.
 const VITAL: [&str; 9] = [
     "domains",
@@ -157,6 +154,7 @@ pub(super) fn decode(
         filters: TenantFilters::default(),
         routes: Vec::new(),
         has_routes: false,
+        error_handlers: ErrorHandlers::default(),
         canary: None,
         span: item.span(),
     };
@@ -184,6 +182,7 @@ pub(super) fn decode(
         .or(fields.optional("route_groups"))
         .is_some();
     tenant.routes = route::decode(decoder, &fields);
+    error_handlers(decoder, &fields, &mut tenant);
     if let Some(field) = fields.optional("canary") {
         let mark = decoder.mark();
         tenant.canary = canary::decode(decoder, field);
@@ -192,7 +191,6 @@ pub(super) fn decode(
             "there is no canary: its services are balanced like the others",
         );
     }
-    unserved::report(decoder, &fields, "", &UNSERVED);
     Some((name?, tenant))
 }
 
@@ -261,6 +259,18 @@ fn options(decoder: &mut Decoder, fields: &Fields<'_>, tenant: &mut Tenant) {
         tenant.timeouts = balance::timeouts(decoder, field);
     }
     tenant.balance = balance::decode(decoder, fields);
+}
+
+fn error_handlers(decoder: &mut Decoder, fields: &Fields<'_>, tenant: &mut Tenant) {
+    let Some(field) = fields.optional("error_handlers") else {
+        return;
+    };
+    tenant.error_handlers = error_handler::decode(decoder, field);
+    if !tenant.has_routes {
+        let span = fields.key_span("error_handlers");
+        let finding = Finding::new("N0409", span, "error_handlers are for tenants with routes");
+        decoder.report(finding.effect("every path and method goes to a service, which answers itself"));
+    }
 }
 
 fn host_header(decoder: &mut Decoder, field: Field<'_>) -> Option<HostHeader> {

@@ -44,6 +44,11 @@ pub(super) fn write<'a>(
     let answers = settle_methods(&mut compiled);
     drafts.extend(compiled.into_iter().map(|one| one.draft));
     drafts.extend(answers);
+    // Without words of its own it leaves what it does not have to tenants that are found after it.
+    if tenant.spec.error_handlers.not_found.is_some() {
+        let matches = vec![on_path(PathMatch::Prefix(prefix))];
+        drafts.push(Draft::answer(matches, fixed(404, "NoRoute")));
+    }
 }
 
 fn action<'a>(

@@ -7,13 +7,13 @@ use weir_model::{
     Rule, Target, Tier, Timeouts, TrafficSpec, Weight, limits,
 };
 
-use super::admission;
 use super::backend::{self, TenantBackends, groups};
 use super::balance::{self, TenantSpec};
 use super::canary::{self, Division};
 use super::filter::{self, TenantFilterSet};
 use super::route;
 use super::spine::backend_key;
+use super::{admission, error_handler};
 use crate::resource::{BarePrefix, Tenant, TenantService};
 use crate::translate::effective::PolicySettings;
 use crate::translate::index::Object;
@@ -86,12 +86,18 @@ fn apply(
         let traffic = settings.traffic.as_ref();
         rule.traffic = traffic.map(|traffic| traffic.for_rule(rule));
     }
-    if matches!(rule.action, Action::Forward(_) | Action::Redirect(_)) {
+    let is_served = match &rule.action {
+        Action::Forward(_) | Action::Redirect(_) => true,
+        // What is not there is guarded like what is; what cannot be served as written is not served with conditions.
+        Action::Answer(answer) => matches!(answer.status, 404 | 405),
+    };
+    if is_served {
         rule.traffic = match rule.traffic.take() {
             None => own_traffic.cloned(),
             Some(traffic) => admission::add(tenant.spec, tenant.name(), Some(traffic)),
         };
     }
+    error_handler::apply(tenant.spec, rule);
 }
 
 /// A rule without its key.

@@ -2,6 +2,7 @@
 
 mod admission;
 mod check;
+mod error_handlers;
 mod policy;
 mod reload;
 mod routing;
