@@ -150,6 +150,12 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 pub const CONNECTIONS_PER_SOURCE: u32 = 1_000;
 /// Addresses taken from one DNS answer.
 pub const DNS_ANSWERS: usize = 256;
+/// Least time between two resolutions of a name, whatever its time to live or its policy.
+pub const DNS_REFRESH_MIN: Duration = Duration::from_secs(1);
+/// Longest time between two resolutions of a name because of its time to live.
+pub const DNS_TTL_MAX: Duration = Duration::from_secs(3600);
+/// Names that are resolved at once.
+pub const DNS_LOOKUPS: usize = 64;
 /// Time between two resolutions of a name (Envoy Gateway default `dns.dnsRefreshRate`).
 pub const DNS_REFRESH: Duration = Duration::from_secs(30);
 

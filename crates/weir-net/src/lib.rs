@@ -16,7 +16,7 @@ pub mod wall;
 
 pub use clock::{Clock, Epoch};
 pub use dial::connect;
-pub use dns::{ResolveError, resolve};
+pub use dns::{DnsResolver, Resolution, Resolve, ResolveError, Resolving};
 pub use event_loop::{Clockwork, EventLoop, TaskId};
 pub use listen::{ListenError, Listener, listen};
 pub use rng::{secret, seed};

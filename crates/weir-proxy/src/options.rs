@@ -26,6 +26,8 @@ pub struct Options {
     /// What session tokens are signed with. Every replica needs the same, also after a restart (row BX15); a key of its own,
     /// drawn when it starts, when `None`.
     pub session_keys: Option<TokenKeys>,
+    /// Finds the addresses of names; the system's name servers when `None`.
+    pub resolver: Option<Arc<dyn weir_net::Resolve>>,
     /// Hears of what happens outside exchanges. Called from several threads; must not block.
     pub events: Option<EventSink>,
 }
@@ -42,6 +44,7 @@ impl fmt::Debug for Options {
             .field("access_log", &self.access_log)
             .field("reason_header", &self.reason_header)
             .field("session_keys", &self.session_keys)
+            .field("resolver", &self.resolver)
             .finish_non_exhaustive()
     }
 }

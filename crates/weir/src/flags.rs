@@ -1,11 +1,12 @@
 //! Flags that several commands share.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::value::{LogFilter, parse_duration};
+use crate::value::{LogFilter, parse_duration, parse_name_server};
 
 /// Flags that every command understands.
 #[derive(Args, Clone, Debug)]
@@ -102,6 +103,16 @@ pub(crate) struct PlaneArgs {
         default_value = "off"
     )]
     pub(crate) access_log: String,
+
+    /// Name server that is asked for addresses of backends, instead of those of /etc/resolv.conf; may be repeated
+    #[arg(
+        long,
+        value_name = "ADDRESS[:PORT]",
+        env = "WEIR_NAME_SERVER",
+        value_delimiter = ',',
+        value_parser = parse_name_server
+    )]
+    pub(crate) name_server: Vec<SocketAddr>,
 
     /// Say in x-weir-reason why an answer did not come from a backend
     #[arg(long, env = "WEIR_REASON_HEADER")]

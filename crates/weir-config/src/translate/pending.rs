@@ -16,7 +16,6 @@ const PENDING: &[(&str, &str)] = &[
         "BackendTrafficPolicy.connection.bufferLimit",
         "weir's own buffer limits apply",
     ),
-    ("BackendTrafficPolicy.dns", "names are resolved every 30 seconds"),
     (
         "BackendTrafficPolicy.proxyProtocol",
         "endpoints get no PROXY protocol header",

@@ -3,12 +3,12 @@
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use weir_balance::{Rng, TokenKeys};
 use weir_model::{
-    Algorithm, Backend, BalanceSpec, Config, Endpoint, EndpointSource, Failover, Listener, Port, RouteId,
+    Algorithm, Backend, BalanceSpec, Config, Endpoint, EndpointSource, Failover, Listener, RouteId,
 };
 use weir_net::Epoch;
 use weir_route::{Router, are_chosen_alike};
@@ -16,7 +16,7 @@ use weir_route::{Router, are_chosen_alike};
 use super::backends::{Backends, Usage};
 use super::checks::CheckChanges;
 use super::live::Live;
-use super::names::{NameTable, literal};
+use super::names::{Name, NameTable, names_of};
 use super::rules;
 use super::snapshot::{BalancerSlot, CompiledListener, CompiledRoute, SectionFacts, Snapshot};
 use crate::health::HealthReport;
@@ -108,9 +108,7 @@ impl Compiler {
             .collect();
         self.backends.release_claims();
         self.forget_rules(&config);
-        let used = names_of(&config).collect::<HashSet<_>>();
-        self.names.retain(|name, port| used.contains(&(name, port)));
-        drop(used);
+        self.names.retain(&names_of(&config).collect());
         self.live.upstreams.forget_unused();
         self.live.limits.forget_unused();
         self.config = config;
@@ -147,14 +145,15 @@ impl Compiler {
         Ok(Some(self.install(listeners, routes)))
     }
 
-    /// The snapshot after a name resolved, or `None` when nothing that is used has changed.
-    pub(crate) fn learn_name(
-        &mut self,
-        name: &Arc<str>,
-        port: Port,
-        addresses: Vec<SocketAddr>,
-    ) -> Option<Arc<Snapshot>> {
-        if !self.names.learn(name, port, addresses) {
+    /// The snapshot after names have resolved, or `None` when nothing that is used has changed.
+    pub(crate) fn learn_names(&mut self, answers: Vec<(Name, Vec<IpAddr>)>) -> Option<Arc<Snapshot>> {
+        let mut changed: HashSet<Name> = HashSet::new();
+        for (name, addresses) in answers {
+            if self.names.learn(name.clone(), addresses) {
+                changed.insert(name);
+            }
+        }
+        if changed.is_empty() {
             return None;
         }
         let config = Arc::clone(&self.config);
@@ -163,9 +162,9 @@ impl Compiler {
             if let EndpointSource::Names(names) = &backend.endpoints
                 && names
                     .iter()
-                    .any(|named| named.host == *name && named.port == port)
+                    .any(|named| changed.contains(&(Arc::clone(&named.host), backend.dns)))
             {
-                let endpoints = self.names.endpoints(names);
+                let endpoints = self.names.endpoints(names, backend.dns);
                 is_changed |= self.take_endpoints(&backend.key, &endpoints);
             }
         }
@@ -197,7 +196,7 @@ impl Compiler {
         for backend in &config.backends {
             let endpoints = match &backend.endpoints {
                 EndpointSource::Static(endpoints) => Arc::clone(endpoints),
-                EndpointSource::Names(names) => self.names.endpoints(names),
+                EndpointSource::Names(names) => self.names.endpoints(names, backend.dns),
             };
             self.take_endpoints(&backend.key, &endpoints);
         }
@@ -323,17 +322,4 @@ fn places_of(routes: &[Arc<weir_model::Route>]) -> HashMap<*const weir_model::Ro
         .enumerate()
         .map(|(index, route)| (Arc::as_ptr(route), index))
         .collect()
-}
-
-/// The names that backends of `config` are made of.
-pub(crate) fn names_of(config: &Config) -> impl Iterator<Item = (&str, Port)> {
-    config
-        .backends
-        .iter()
-        .filter_map(|backend| match &backend.endpoints {
-            EndpointSource::Static(_) => None,
-            EndpointSource::Names(names) => Some(names),
-        })
-        .flat_map(|names| names.iter().filter(|named| literal(named).is_none()))
-        .map(|named| (&*named.host, named.port))
 }

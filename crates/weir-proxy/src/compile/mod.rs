@@ -20,14 +20,15 @@ mod traffic;
 mod upstream;
 
 pub(crate) use checks::{CheckChanges, CheckedUpstream, Passive, ProbeMode, Probed};
+pub(crate) use compiler::Compiler;
 pub use compiler::UnknownBackend;
-pub(crate) use compiler::{Compiler, names_of};
 pub(crate) use filters::MirrorTarget;
 #[cfg(test)]
 pub(crate) use live::Live;
 pub(crate) use live::{LiveEndpoint, LiveRule};
 pub(crate) use responses::ResponseRules;
 pub(crate) use sessions::CompiledSessions;
+pub(crate) use names::{Name, names_of};
 pub(crate) use snapshot::{
     Action, BalancerSlot, CompiledBalancer, CompiledDestination, CompiledForward, CompiledRule, Goal,
     RuleTimeouts, SectionFacts, Snapshot,

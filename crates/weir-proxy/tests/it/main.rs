@@ -15,6 +15,7 @@ mod framing;
 mod health;
 mod lifecycle;
 mod limits;
+mod names;
 mod reload;
 mod replaced;
 mod retries;

@@ -165,6 +165,7 @@ fn start_plane(example: &Example, threads: Option<u16>, log: Log) -> Result<Plan
         drain_timeout: GRACE,
         seed: None,
         access_log: "off".to_owned(),
+        name_server: Vec::new(),
         reason_header: true,
         session_key_file: None,
     };

@@ -10,6 +10,7 @@ use serde_json::json;
 use weir_balance::Change;
 use weir_config::translate::EndpointChange;
 use weir_model::{Action, Config, EndpointAddress, EndpointSource};
+use weir_net::{DnsResolver, Resolve};
 use weir_proxy::{AccessLog, Event, Gateway, Judge, Options, Stats};
 
 use super::session_keys;
@@ -40,7 +41,10 @@ impl Plane {
         };
         let session_keys = session_keys::read(flags.session_key_file.as_deref())?;
         let is_keyless = AtomicBool::new(session_keys.is_none());
+        let own_servers = !flags.name_server.is_empty();
         let options = Options {
+            resolver: own_servers
+                .then(|| Arc::new(DnsResolver::new(flags.name_server.clone())) as Arc<dyn Resolve>),
             session_keys,
             workers: flags.threads.map_or(0, usize::from),
             seed: flags.seed,

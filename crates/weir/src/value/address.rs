@@ -41,6 +41,17 @@ pub(crate) fn bind_address(text: &str) -> Result<SocketAddr, String> {
     Ok(SocketAddr::new(address, port))
 }
 
+/// Reads `10.0.0.53`, `10.0.0.53:5353`, `::1` or `[::1]:53`: a name server, on port 53 when nothing is said.
+///
+/// # Errors
+/// Anything else, in words for the user.
+pub(crate) fn parse_name_server(text: &str) -> Result<SocketAddr, String> {
+    let alone = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+    alone
+        .or_else(|_| text.parse())
+        .map_err(|_| format!("expected an IP address with or without a port, got {text:?}"))
+}
+
 /// Reads `127.0.0.1:9001-9004`, `:9001` or `9001`.
 ///
 /// # Errors
@@ -166,6 +177,22 @@ mod tests {
                     .join(" ")
             });
             assert_eq!(found.as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn name_servers_are_addresses_with_or_without_a_port() {
+        for (text, expected) in [
+            ("10.0.0.53", Some("10.0.0.53:53")),
+            ("10.0.0.53:5353", Some("10.0.0.53:5353")),
+            ("::1", Some("[::1]:53")),
+            ("[::1]:54", Some("[::1]:54")),
+            ("localhost", None),
+            ("10.0.0.53:", None),
+            ("", None),
+        ] {
+            let found = parse_name_server(text).ok().map(|found| found.to_string());
+            assert_eq!(found.as_deref(), expected, "{text}");
         }
     }
 

@@ -6,7 +6,9 @@ mod duration;
 mod log_filter;
 mod percent;
 
-pub(crate) use address::{ListenRange, Target, bind_address, parse_listen_range, parse_target};
+pub(crate) use address::{
+    ListenRange, Target, bind_address, parse_listen_range, parse_name_server, parse_target,
+};
 pub(crate) use balance::{Balance, parse_balance};
 pub(crate) use duration::{duration_text, parse_duration};
 pub(crate) use log_filter::{LogFilter, LogLevel};

@@ -16,6 +16,7 @@ mod harness;
 mod health;
 mod hostile;
 mod load_balancing;
+mod names;
 mod overrides;
 mod proxy;
 mod reload;

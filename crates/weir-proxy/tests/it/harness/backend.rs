@@ -33,7 +33,14 @@ pub(crate) struct Backend {
 impl Backend {
     /// Runs `serve` on each connection, numbered from 0.
     pub(crate) fn scripted(serve: impl Fn(usize, &mut BufReader<TcpStream>) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::scripted_on(TcpListener::bind("127.0.0.1:0").unwrap(), serve)
+    }
+
+    /// The same on a socket of the caller's.
+    pub(crate) fn scripted_on(
+        listener: TcpListener,
+        serve: impl Fn(usize, &mut BufReader<TcpStream>) + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let (counter, serve) = (Arc::clone(&connections), Arc::new(serve));
@@ -54,9 +61,17 @@ impl Backend {
 
     /// Keeps connections alive and answers each request with what `answer` says, remembering it first.
     pub(crate) fn answering(answer: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self::answering_on(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    }
+
+    /// The same on a socket of the caller's.
+    pub(crate) fn answering_on(
+        listener: TcpListener,
+        answer: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let log = Arc::clone(&seen);
-        let backend = Self::scripted(move |number, stream| {
+        let backend = Self::scripted_on(listener, move |number, stream| {
             while let Some(mut request) = read_request(stream) {
                 request.connection = number;
                 log.lock().unwrap().push(request.clone());

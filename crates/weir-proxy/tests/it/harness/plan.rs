@@ -15,6 +15,8 @@ use weir_model::{
 pub(crate) struct Plan {
     pub(crate) rules: Vec<Rule>,
     pub(crate) backends: Vec<(String, EndpointSource)>,
+    /// Of all backends.
+    pub(crate) dns: DnsSpec,
     pub(crate) client_ip: ClientIp,
     pub(crate) listen: SocketAddr,
     pub(crate) port: u16,
@@ -26,6 +28,7 @@ impl Plan {
         Self {
             rules: Vec::new(),
             backends: Vec::new(),
+            dns: DnsSpec::default(),
             client_ip: ClientIp::Peer,
             listen: "127.0.0.1:0".parse().unwrap(),
             port: 80,
@@ -102,7 +105,7 @@ impl Plan {
                 key: format!("service/default/{name}/80").into(),
                 object: ObjectName::new("Service", "default", &**name),
                 endpoints: endpoints.clone(),
-                dns: DnsSpec::default(),
+                dns: self.dns,
                 origin: origin.clone(),
             })
         });

@@ -8,6 +8,8 @@ mod config;
 mod gateway;
 mod lines;
 mod load;
+#[path = "../../../../weir-net/tests/names/name_server.rs"]
+mod name_server;
 mod place;
 
 pub(crate) use backends::Backends;
@@ -16,6 +18,7 @@ pub(crate) use command::{weir, weir_in};
 pub(crate) use config::{balanced_routes, endpoints, example_on, gateway, gateway_and_service};
 pub(crate) use gateway::{Gateway, Process};
 pub(crate) use load::{Request, Spread, load};
+pub(crate) use name_server::{NameServer, Says};
 pub(crate) use place::{Folder, free_port};
 
 use std::time::Duration;
