@@ -64,7 +64,7 @@ impl Resolve for NameServer {
                 Some(Saying::OnlyBoth(addresses)) if family == LookupFamily::Both => (addresses, None),
                 Some(Saying::OnlyBoth(_)) => std::future::pending().await,
                 Some(Saying::Failure) | None => return Err(ResolveError::Failed("refused".to_owned())),
-                Some(Saying::Panic) => std::panic::panic_any("a defect in the resolver"),
+                Some(Saying::Panic) => std::panic::resume_unwind(Box::new("a defect")),
             };
             Ok(Resolution {
                 addresses,
