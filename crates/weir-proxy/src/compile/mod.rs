@@ -26,9 +26,9 @@ pub(crate) use filters::MirrorTarget;
 #[cfg(test)]
 pub(crate) use live::Live;
 pub(crate) use live::{LiveEndpoint, LiveRule};
+pub(crate) use names::{Name, names_of};
 pub(crate) use responses::ResponseRules;
 pub(crate) use sessions::CompiledSessions;
-pub(crate) use names::{Name, names_of};
 pub(crate) use snapshot::{
     Action, BalancerSlot, CompiledBalancer, CompiledDestination, CompiledForward, CompiledRule, Goal,
     RuleTimeouts, SectionFacts, Snapshot,
