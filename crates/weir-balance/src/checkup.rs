@@ -236,6 +236,7 @@ impl Checkup {
             ProbeOutcome::Good => None,
             ProbeOutcome::Failed(failure) => Some(failure),
             ProbeOutcome::Refuted(status) => Some(ProbeFailure::Status(status)),
+            ProbeOutcome::Withdrawn => Some(ProbeFailure::Content),
         };
         match failure {
             None => self.good += 1,

@@ -42,9 +42,27 @@ pub enum ProbeOutcome {
     Failed(ProbeFailure),
     /// A status that leaves no doubt: unhealthy at once.
     Refuted(u16),
+    /// The answer itself says that the endpoint is to be taken out (Envoy's `x-envoy-immediate-health-check-fail`).
+    Withdrawn,
 }
 
 impl ProbeOutcome {
+    /// How it ended in a stable word, for reports: `good`, `timeout`, `refused`, `unreachable`, `closed`, `garbage`,
+    /// `status`, `content` or `withdrawn` (row HC17).
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Refuted(_) | Self::Failed(ProbeFailure::Status(_)) => "status",
+            Self::Withdrawn => "withdrawn",
+            Self::Failed(ProbeFailure::Timeout) => "timeout",
+            Self::Failed(ProbeFailure::Refused) => "refused",
+            Self::Failed(ProbeFailure::Unreachable) => "unreachable",
+            Self::Failed(ProbeFailure::Closed) => "closed",
+            Self::Failed(ProbeFailure::Garbage) => "garbage",
+            Self::Failed(ProbeFailure::Content) => "content",
+        }
+    }
+
     /// What a response's status says; whether the body is as expected is to be looked at only when this is good.
     pub fn of_status(probe: &HttpProbe, status: u16) -> Self {
         if probe.expected.contains(status) {
@@ -156,6 +174,7 @@ impl Health {
             }
             ProbeOutcome::Failed(failure) => self.failed(failure),
             ProbeOutcome::Refuted(status) => self.unhealthy(UnhealthyCause::Status(status)),
+            ProbeOutcome::Withdrawn => self.unhealthy(UnhealthyCause::Asked),
         }
     }
 
@@ -406,6 +425,12 @@ mod tests {
         );
         let mut one = health(check(1, 3, HealthStart::Healthy));
         assert_eq!(one.fail_at_once(), Some(Change::Unhealthy(UnhealthyCause::Asked)));
+        assert_eq!(one.fail_at_once(), None, "no news");
+        let mut other = health(check(1, 3, HealthStart::Healthy));
+        assert_eq!(
+            probe(&mut other, ProbeOutcome::Withdrawn),
+            Some(Change::Unhealthy(UnhealthyCause::Asked))
+        );
         assert_eq!(one.fail_at_once(), None);
         assert!(!one.state.is_available());
     }

@@ -60,6 +60,12 @@ pub enum Event {
         /// Which worker, from 0.
         worker: usize,
     },
+    /// A probe, or what was to be done with its outcome, ended in a defect of weir or of whoever hears of events. The
+    /// endpoint's next probes are made all the same.
+    ProbePanicked {
+        /// Whose.
+        endpoint: EndpointAddress,
+    },
     /// The thread that probes died of a defect in weir or for want of files: endpoints stay as they were.
     ProberFailed,
 }

@@ -11,6 +11,9 @@ use crate::lock::lock;
 /// Failed probes that are remembered, the last ones (row HC17).
 const FAILURES_KEPT: usize = 5;
 
+/// A probe is one part in this many of the score.
+const SCORE_PROBES: f64 = 8.0;
+
 /// What the probes of one endpoint under one check have found.
 #[derive(Debug, Default)]
 pub(crate) struct ProbeHistory(Mutex<Found>);
@@ -21,6 +24,7 @@ struct Found {
     failed: u64,
     changes: u64,
     good_us: u64,
+    score: f64,
     last: Option<ProbeRecord>,
     failures: VecDeque<ProbeRecord>,
 }
@@ -49,6 +53,8 @@ pub struct ProbeReport {
     pub failed: u64,
     /// How often the verdict has changed.
     pub changes: u64,
+    /// How many of the last ones were good, percent; the newer, the more one counts (row HC17).
+    pub score: u8,
     /// Mean duration of the good ones, microseconds; 0 before the first.
     pub good_mean_us: u64,
     /// The last one.
@@ -85,10 +91,16 @@ impl ProbeHistory {
     /// Notes a probe and whether it changed the verdict.
     pub(crate) fn note(&self, record: ProbeRecord, is_change: bool) {
         let mut found = lock(&self.0);
+        let is_good = record.outcome == ProbeOutcome::Good;
+        let points = if is_good { 100.0 } else { 0.0 };
+        if found.probes == 0 {
+            found.score = points;
+        }
+        found.score += (points - found.score) / SCORE_PROBES;
         found.probes += 1;
         found.changes += u64::from(is_change);
         found.last = Some(record);
-        if record.outcome == ProbeOutcome::Good {
+        if is_good {
             found.good_us += record.duration_us;
             return;
         }
@@ -109,6 +121,7 @@ impl ProbeHistory {
             probes: found.probes,
             failed: found.failed,
             changes: found.changes,
+            score: found.score.round() as u8,
             good_mean_us: found
                 .good_us
                 .checked_div(found.probes - found.failed)
@@ -144,6 +157,14 @@ mod tests {
         let report = history.report(endpoint, "GET /".into(), Verdict::Unhealthy);
         assert_eq!((report.probes, report.failed, report.changes), (9, 7, 2));
         assert_eq!(report.good_mean_us, 150);
+        // Seven eighths, seven times.
+        assert_eq!(report.score, 39);
+        let words: Vec<&str> = report
+            .failures
+            .iter()
+            .map(|failure| failure.outcome.word())
+            .collect();
+        assert_eq!(words, ["status"; 5]);
         assert_eq!(report.last.map(|last| last.unix_ms), Some(7));
         let times: Vec<u64> = report.failures.iter().map(|failure| failure.unix_ms).collect();
         assert_eq!(times, [3, 4, 5, 6, 7]);

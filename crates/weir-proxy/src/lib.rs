@@ -12,6 +12,7 @@
 mod access_log;
 mod command;
 mod compile;
+mod contain;
 mod control;
 mod downstream;
 mod event;

@@ -18,6 +18,7 @@ use weir_balance::{Change, ProbeOutcome, Rng, Unavailable, Verdict};
 use weir_net::{Clock, EventLoop, TaskId, wall};
 
 use crate::compile::{CheckChanges, CheckedUpstream, Passive, Probed};
+use crate::contain::contain;
 use crate::health::ProbeRecord;
 use crate::lock::lock;
 use crate::shared::Shared;
@@ -27,6 +28,9 @@ use crate::{Event, Judge};
 
 /// The loop looks around at least this often.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Time until sweeps go on after one that met a defect, milliseconds.
+const SWEEP_RETRY_MS: u64 = 1_000;
 
 /// The way to the thread.
 #[derive(Debug)]
@@ -146,15 +150,40 @@ async fn obey(work: Rc<Work>, mut inbox: UnboundedReceiver<Command>) {
         }
         for probed in changes.begin {
             let id = probed.id;
-            tasks.insert(id, work.event_loop.spawn(watch(Rc::clone(&work), probed)));
+            tasks.insert(id, work.event_loop.spawn(keep_watching(Rc::clone(&work), probed)));
         }
         if let Some(upstreams) = changes.passive {
             work.passive.replace(Passives::of(&upstreams));
             if let Some(task) = sweeper.take() {
                 work.event_loop.abort(task);
             }
-            sweeper = Some(work.event_loop.spawn(sweep(Rc::clone(&work))));
+            sweeper = Some(work.event_loop.spawn(keep_sweeping(Rc::clone(&work))));
         }
+    }
+}
+
+/// Probes one endpoint as long as it is configured. A defect costs a probe, not all that follow.
+async fn keep_watching(work: Rc<Work>, probed: Arc<Probed>) {
+    let timer = Timer::of_task().await;
+    loop {
+        // It ends in no other way.
+        let _panicked = contain(watch(Rc::clone(&work), Arc::clone(&probed))).await;
+        lock(&probed.health).give_up();
+        let endpoint = probed.endpoint.address.clone();
+        // Perhaps it is whoever hears of events that panics.
+        let _told = contain(async { work.shared.tell(Event::ProbePanicked { endpoint }) }).await;
+        let interval_ms = probed.check.interval.milliseconds();
+        let again_ms = work.clock.refresh_ms().saturating_add(interval_ms);
+        work.wait(&timer, again_ms).await;
+    }
+}
+
+/// The same for sweeps.
+async fn keep_sweeping(work: Rc<Work>) {
+    let timer = Timer::of_task().await;
+    while contain(sweep(Rc::clone(&work))).await.is_none() {
+        let again_ms = work.clock.refresh_ms().saturating_add(SWEEP_RETRY_MS);
+        work.wait(&timer, again_ms).await;
     }
 }
 

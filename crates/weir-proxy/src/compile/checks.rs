@@ -21,7 +21,7 @@ pub(crate) struct Probed {
     pub(crate) endpoint: Arc<LiveEndpoint>,
     pub(crate) check: Arc<ActiveCheck>,
     pub(crate) mode: ProbeMode,
-    /// Told by the prober's thread alone; others read.
+    /// Told by the prober's thread, and by a worker when an answer asks to take the endpoint out; others read.
     pub(crate) health: Mutex<Health>,
     pub(crate) history: ProbeHistory,
     seat: Option<Seat>,

@@ -7,7 +7,7 @@ use super::respond::Reply;
 use super::route::Found;
 use super::{
     Client, Exchange, Failure, Next, account, failover, feedback, forward, passive, pending, pick, policy,
-    replace, request, respond, retry, route,
+    replace, request, respond, retry, route, signals,
 };
 use crate::compile::Snapshot;
 use crate::transit::RequestScratch;
@@ -65,6 +65,7 @@ async fn serve<'v>(
             let tried = forward::forward(exchange, found, &way, &mut chosen).await;
             feedback::tell(exchange, &mut chosen, &tried);
             passive::tell(exchange, &chosen, &tried);
+            signals::heed(exchange, &chosen, &tried);
             match retry::next(exchange, &way, &mut tries, &chosen, &tried) {
                 None => break (chosen, tried?),
                 Some(follow) => Box::pin(retry::prepare(exchange, &mut tries, chosen, tried, follow)),

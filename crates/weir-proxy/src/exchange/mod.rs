@@ -24,6 +24,7 @@ mod respond;
 mod retry;
 mod route;
 mod settle;
+mod signals;
 mod state;
 mod timing;
 mod view;

@@ -10,4 +10,4 @@ mod probe;
 pub(crate) use connect::{ConnectFailure, connect};
 pub(crate) use connection::{Places, UpstreamConnection};
 pub(crate) use pool::{EndpointPool, Held, Pools};
-pub(crate) use probe::ProbePlan;
+pub(crate) use probe::{ProbePlan, is_withdrawal};

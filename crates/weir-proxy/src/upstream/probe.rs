@@ -14,7 +14,7 @@ use weir_model::{EndpointAddress, HttpProbe, Payload, Probe, TcpProbe, limits};
 use weir_net::{EventLoop, Stream};
 use weir_wire::h1::chunked::{ChunkEvent, ChunkLimits, Decoder};
 use weir_wire::h1::encode;
-use weir_wire::{BodyLength, Method, Progress, ResponseHead, framing, host};
+use weir_wire::{BodyLength, Fields, Known, Method, Progress, ResponseHead, framing, host};
 
 use super::connect::is_exhaustion;
 use crate::compile::{ProbeMode, Probed};
@@ -240,6 +240,10 @@ async fn answer(received: &mut Received<'_>, probe: &HttpProbe) -> Result<ProbeO
     };
     // RFC 9112 6.3: an answer whose end can be read in two ways is none.
     let body = framing::response_body(&head, received.unread(), &method).map_err(|_| garbage())?;
+    if is_withdrawal(&head.fields, received.unread()) {
+        drain(received);
+        return Ok(ProbeOutcome::Withdrawn);
+    }
     received.done += head.length;
     match (ProbeOutcome::of_status(probe, head.status), &probe.expected_body) {
         (ProbeOutcome::Good, Some(wanted)) => content(received, body, wanted).await,
@@ -248,6 +252,14 @@ async fn answer(received: &mut Received<'_>, probe: &HttpProbe) -> Result<ProbeO
             Ok(outcome)
         }
     }
+}
+
+/// Whether a response says that its endpoint is to be taken out until its probes are good again, whatever else it says
+/// (Envoy's `x-envoy-immediate-health-check-fail`; its value does not matter).
+pub(crate) fn is_withdrawal(fields: &Fields, bytes: &[u8]) -> bool {
+    const NAME: &[u8] = b"x-envoy-immediate-health-check-fail";
+    let mut others = fields.iter().filter(|field| field.known == Known::Other);
+    others.any(|field| field.name.of(bytes).eq_ignore_ascii_case(NAME))
 }
 
 /// Looks for `wanted` in the body.

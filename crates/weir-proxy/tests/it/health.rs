@@ -2,6 +2,7 @@
 
 mod ejections;
 mod failover;
+mod signals;
 
 use std::collections::BTreeMap;
 use std::io::Write;

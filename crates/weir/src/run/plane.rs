@@ -185,6 +185,16 @@ fn tell(log: Log, event: &Event) {
                 &[("worker", json!(worker))],
             );
         }
+        Event::ProbePanicked { endpoint } => {
+            let message =
+                format!("a probe of {endpoint} met a defect in weir; the next ones are made all the same");
+            log.event(
+                Level::Error,
+                "probe_panicked",
+                &message,
+                &[("endpoint", json!(endpoint.to_string()))],
+            );
+        }
         Event::ProberFailed => {
             let message = "the prober died; endpoints stay as healthy as they were";
             log.event(Level::Error, "prober_failed", message, &[]);

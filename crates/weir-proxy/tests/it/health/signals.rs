@@ -1,0 +1,110 @@
+//! What endpoints say of themselves, and defects that must not end probing.
+
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+
+/// An endpoint whose answers, or those to probes, ask to be taken out while that is wanted.
+fn withdrawing(name: &'static str, in_probes: bool) -> (Backend, Arc<AtomicBool>) {
+    let wants = Arc::new(AtomicBool::new(false));
+    let now = Arc::clone(&wants);
+    let backend = Backend::answering(move |request| {
+        let is_asked = request.line.contains("/healthz") == in_probes && now.load(Ordering::SeqCst);
+        let field = match is_asked {
+            true => "X-Envoy-Immediate-Health-Check-Fail: true\r\n",
+            false => "",
+        };
+        respond(200, field, name.as_bytes())
+    });
+    (backend, wants)
+}
+
+#[test]
+fn hc01_an_endpoint_that_asks_for_it_is_taken_out_until_its_probes_are_good_again() {
+    for in_probes in [false, true] {
+        let (leaving, wants) = withdrawing("leaving", in_probes);
+        let other = Patient::new("other", 200);
+        // Long enough that no probe brings it back meanwhile.
+        let interval = Period::clamped(Duration::from_millis(if in_probes { 20 } else { 700 }));
+        let plan = treat(
+            Plan::to(&[leaving.address, other.backend.address]),
+            checked(ActiveCheck {
+                interval,
+                unhealthy_threshold: NonZeroU32::new(5).unwrap(),
+                ..check()
+            }),
+        );
+        let watched = Watched::new(&plan);
+        eventually("both are known", || watched.said().len() == 2);
+        assert_eq!(answers(&watched.rig, 40).len(), 2);
+        wants.store(true, Ordering::SeqCst);
+        // The answer that asks reaches its client.
+        let is_said = || {
+            watched
+                .said()
+                .iter()
+                .any(|line| line.contains("it asked for it in an answer"))
+        };
+        eventually("it is out", || {
+            assert_eq!(watched.rig.get("/").status, 200);
+            is_said()
+        });
+        assert_eq!(
+            answers(&watched.rig, 20),
+            BTreeMap::from([("other".to_owned(), 20)])
+        );
+        wants.store(false, Ordering::SeqCst);
+        eventually("it is back", || answers(&watched.rig, 4).contains_key("leaving"));
+    }
+}
+
+#[test]
+fn without_probes_nobody_can_ask_to_be_taken_out() {
+    let (leaving, wants) = withdrawing("leaving", false);
+    wants.store(true, Ordering::SeqCst);
+    let watched = Watched::new(&Plan::to(&[leaving.address]));
+    assert_eq!(
+        answers(&watched.rig, 5),
+        BTreeMap::from([("leaving".to_owned(), 5)])
+    );
+    assert!(watched.said().is_empty());
+}
+
+#[test]
+fn hc01_a_defect_costs_one_probe_and_not_all_that_follow() {
+    let (a, b) = (Patient::new("a", 200), Patient::new("b", 200));
+    let plan = treat(
+        Plan::to(&[a.backend.address, b.backend.address]),
+        checked(check()),
+    );
+    let panics = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&panics);
+    // Runs on the prober's thread, in the middle of a probe's task.
+    let events = move |event: Event| {
+        if matches!(event, Event::EndpointChanged { .. } | Event::ProbePanicked { .. }) {
+            count.fetch_add(1, Ordering::SeqCst);
+            std::panic::resume_unwind(Box::new("a defect"));
+        }
+    };
+    let options = Options {
+        workers: 1,
+        reason_header: true,
+        seed: Some(7),
+        events: Some(Arc::new(events)),
+        ..Options::default()
+    };
+    let rig = Rig::with(&plan, options);
+    eventually("both first probes end so", || panics.load(Ordering::SeqCst) >= 4);
+    b.set(500);
+    eventually("the death of one is found", || {
+        !answers(&rig, 8).contains_key("b")
+    });
+    b.wait_probes(3);
+    b.set(200);
+    eventually("and its life", || answers(&rig, 8).contains_key("b"));
+    let reports = rig.gateway.health().probes;
+    assert!(
+        reports.iter().all(|report| report.probes > 2 && report.score > 0),
+        "{reports:?}"
+    );
+}
