@@ -176,6 +176,13 @@ fn tell(log: Log, event: &Event) {
                 &[],
             );
         }
+        other => tell_of_defect(log, other),
+    }
+}
+
+/// What weir itself has done wrong.
+fn tell_of_defect(log: Log, event: &Event) {
+    match event {
         Event::WorkerFailed { worker } => {
             let message = format!("worker {worker} died of a defect in weir; its connections are lost");
             log.event(
