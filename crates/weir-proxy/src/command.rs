@@ -1,8 +1,10 @@
 //! What the gateway and other workers tell a worker.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use weir_balance::Counters;
 use weir_model::ListenerKey;
 
 /// A message to one worker.
@@ -26,6 +28,8 @@ pub(crate) enum Command {
         /// Its client.
         peer: SocketAddr,
     },
+    /// Somebody at another worker waits for a connection under the limit of these counters: close an unused one.
+    MakeRoom(Arc<Counters>),
     /// There is a new snapshot.
     Refresh,
     /// Stop accepting; connections end after the exchange they are in.

@@ -24,6 +24,7 @@ mod id_map;
 mod lock;
 mod options;
 mod prober;
+mod queue;
 mod resolver;
 mod shared;
 mod stats;

@@ -92,6 +92,14 @@ impl Shared {
         }
     }
 
+    /// Tells every worker but one.
+    pub(crate) fn tell_others(&self, worker: usize, command: impl Fn() -> Command) {
+        let others = self.inboxes.iter().enumerate();
+        for (_, inbox) in others.filter(|(index, _)| *index != worker) {
+            let _ = inbox.send(command());
+        }
+    }
+
     /// Tells whoever listens.
     pub(crate) fn tell(&self, event: Event) {
         if let Some(sink) = &self.options.events {

@@ -105,6 +105,10 @@ async fn obey(worker: Rc<Worker>, mut inbox: Inbox) {
                 worker.rouse();
             }
             Command::Adopt { key, stream, peer } => downstream::serve(worker, key, stream, peer),
+            Command::MakeRoom(counters) => {
+                // There may be none here.
+                let _ = worker.pools.make_room(&counters);
+            }
             Command::Refresh => worker.refresh(),
             Command::Drain => {
                 for (key, closed) in std::mem::take(&mut accepting) {

@@ -59,7 +59,7 @@ impl Worker {
             rng: RefCell::new(rng),
             hosts: RefCell::new(HostCache::new()),
             recorder: Recorder::new(&shared.registry),
-            pools: Pools::new(shared.unused_connections_max()),
+            pools: Pools::new(index, shared.unused_connections_max()),
             log: shared.logger.as_ref().map(LogBuffer::new),
             encoders: EncoderMemory::new(limits::ENCODER_BYTES),
             view: RefCell::new(Rc::new(shared.snapshot())),

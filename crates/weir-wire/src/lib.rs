@@ -25,6 +25,7 @@ pub mod host;
 pub mod known;
 pub mod method;
 pub mod path;
+pub mod proxy_header;
 pub mod query;
 pub mod span;
 pub mod target;

@@ -7,20 +7,7 @@ use crate::yaml::{Node, Span};
 
 /// Field by kind and path, and what happens until it is in effect. `BackendTrafficPolicy` stands for both kinds of
 /// policy, `TrafficPolicy` for what only weir's own has.
-const PENDING: &[(&str, &str)] = &[
-    (
-        "BackendTrafficPolicy.circuitBreaker.maxPendingRequests",
-        "requests do not wait for connections",
-    ),
-    (
-        "BackendTrafficPolicy.connection.bufferLimit",
-        "weir's own buffer limits apply",
-    ),
-    (
-        "BackendTrafficPolicy.proxyProtocol",
-        "endpoints get no PROXY protocol header",
-    ),
-];
+const PENDING: &[(&str, &str)] = &[];
 
 /// Says of each field of a policy's `spec` that is not in effect yet.
 pub(crate) fn report(decoder: &mut Decoder, spec: &Node, kind: &str) {

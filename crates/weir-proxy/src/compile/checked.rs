@@ -91,7 +91,8 @@ impl CheckedUpstreams {
                 let (checks, publication) = (&mut live.checks, live.publication);
                 pairs
                     .map(|(endpoint, one)| {
-                        checks.take(endpoint, one, check, one.publication == publication, now_ms)
+                        let how = (check, spec.connection.proxy_protocol);
+                        checks.take(endpoint, one, how, one.publication == publication, now_ms)
                     })
                     .collect()
             }

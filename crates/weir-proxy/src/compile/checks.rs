@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use weir_balance::{Arrival, Ejector, Health, Rng, Seat, Verdict};
-use weir_model::{ActiveCheck, Endpoint, EndpointProbe, HealthStart, PassiveCheck, Probe, UpstreamSpec};
+use weir_model::{
+    ActiveCheck, Endpoint, EndpointProbe, HealthStart, PassiveCheck, Probe, ProxyProtocol, UpstreamSpec,
+};
 
 use super::live::LiveEndpoint;
 use crate::health::{EjectionReport, ProbeHistory, ProbeReport};
@@ -21,6 +23,8 @@ pub(crate) struct Probed {
     pub(crate) endpoint: Arc<LiveEndpoint>,
     pub(crate) check: Arc<ActiveCheck>,
     pub(crate) mode: ProbeMode,
+    /// The header that its connections begin with.
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
     /// Told by the prober's thread, and by a worker when an answer asks to take the endpoint out; others read.
     pub(crate) health: Mutex<Health>,
     pub(crate) history: ProbeHistory,
@@ -149,16 +153,15 @@ impl Checks {
         &mut self,
         endpoint: &Endpoint,
         live: &Arc<LiveEndpoint>,
-        check: &Arc<ActiveCheck>,
+        (check, proxy_protocol): (&Arc<ActiveCheck>, Option<ProxyProtocol>),
         is_new: bool,
         now_ms: u64,
     ) -> Option<Arc<Probed>> {
         let mode = ProbeMode::of(endpoint, check)?;
         let entries = self.by_endpoint.entry(live.id).or_default();
-        if let Some((probed, uses)) = entries
-            .iter_mut()
-            .find(|(probed, _)| probed.check == *check && probed.mode == mode)
-        {
+        if let Some((probed, uses)) = entries.iter_mut().find(|(probed, _)| {
+            probed.check == *check && probed.mode == mode && probed.proxy_protocol == proxy_protocol
+        }) {
             *uses += 1;
             return Some(Arc::clone(probed));
         }
@@ -184,6 +187,7 @@ impl Checks {
             endpoint: Arc::clone(live),
             check: Arc::clone(check),
             mode,
+            proxy_protocol,
             seat: health.seat(),
             health: Mutex::new(health),
             history: ProbeHistory::default(),

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use weir_model::{BackendId, Cors, Filter, Fraction, HeaderChange, IdentityFields, Rewrite};
 
 use super::snapshot::BalancerSlot;
+use super::upstream::LiveUpstream;
 
 /// The filters of a rule or of a destination. Gateway API leaves the order between kinds of filters open; within one
 /// kind it is the order written.
@@ -24,15 +25,17 @@ pub(crate) struct Policy {
 pub(crate) struct MirrorTarget {
     pub(crate) slot: BalancerSlot,
     pub(crate) cursor: Arc<AtomicU64>,
+    /// What goes on at the backend; copies count like requests.
+    pub(crate) upstream: Arc<LiveUpstream>,
     pub(crate) fraction: Fraction,
 }
 
 impl Policy {
-    /// Sorts `filters` behind those of `before`; `mirror` finds the balancer and the cursor of a mirror's backend.
+    /// Sorts `filters` behind those of `before`; `mirror` finds what belongs to a mirror's backend.
     pub(crate) fn compile(
         before: &Self,
         filters: &[Filter],
-        mut mirror: impl FnMut(BackendId) -> (BalancerSlot, Arc<AtomicU64>),
+        mut mirror: impl FnMut(BackendId) -> (BalancerSlot, Arc<AtomicU64>, Arc<LiveUpstream>),
     ) -> Self {
         let mut policy = before.clone();
         for filter in filters {
@@ -41,10 +44,11 @@ impl Policy {
                 Filter::ResponseHeaders(change) => policy.response_headers.push(guarded(change)),
                 Filter::Rewrite(rewrite) => policy.rewrite = Some(rewrite.clone()),
                 Filter::Mirror(wanted) => {
-                    let (slot, cursor) = mirror(wanted.backend);
+                    let (slot, cursor, upstream) = mirror(wanted.backend);
                     policy.mirrors.push(MirrorTarget {
                         slot,
                         cursor,
+                        upstream,
                         fraction: wanted.fraction,
                     });
                 }

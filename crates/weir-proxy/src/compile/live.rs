@@ -10,6 +10,7 @@ use weir_model::{Endpoint, EndpointAddress};
 use super::checks::Checks;
 use super::limits::Limits;
 use super::upstream::Upstreams;
+use crate::queue::Queue;
 
 /// An endpoint as long as any backend lists it: its number, its load, whether it is still listed. Two backends that
 /// list one address share it, so its load is the truth about that address.
@@ -23,6 +24,8 @@ pub(crate) struct LiveEndpoint {
     pub(crate) state: Arc<EndpointState>,
     /// What goes on there, as far as breakers count it: for all backends and rules together.
     pub(crate) counters: Arc<Counters>,
+    /// Who waits for a connection to it.
+    pub(crate) queue: Arc<Queue>,
     /// Number of the publication that it came with.
     pub(crate) publication: u64,
     ejections: AtomicU64,
@@ -117,6 +120,7 @@ impl Live {
                     text: endpoint.address.to_string().into_boxed_str(),
                     state: Arc::new(EndpointState::new(now_ms)),
                     counters: Arc::new(Counters::new(Scope::Endpoint)),
+                    queue: Arc::default(),
                     publication: self.publication,
                     ejections: AtomicU64::new(0),
                     is_listed: AtomicBool::new(true),

@@ -158,9 +158,15 @@ impl RuleCompiler<'_> {
     }
 
     fn policy(&mut self, before: &Policy, filters: &[Filter]) -> Policy {
+        let upstream = match &self.rule.action {
+            weir_model::Action::Forward(forward) => Arc::clone(&forward.upstream),
+            weir_model::Action::Redirect(_) | weir_model::Action::Answer(_) => Arc::default(),
+        };
         Policy::compile(before, filters, |backend| {
-            let identity = format!("mirror/{}", self.config.backend(backend).key).into();
-            ((self.next)(), self.live.cursor(&self.rule.key, &identity))
+            let key = &self.config.backend(backend).key;
+            let identity = format!("mirror/{key}").into();
+            let cursor = self.live.cursor(&self.rule.key, &identity);
+            ((self.next)(), cursor, self.live.upstreams.of(key, &upstream))
         })
     }
 }

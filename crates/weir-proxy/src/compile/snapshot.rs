@@ -176,3 +176,11 @@ impl CompiledBalancer {
         self.holders.as_ref()?.endpoint(subject)
     }
 }
+
+impl CompiledBalancer {
+    /// How many connections there may be to the member at `index`, if it says so itself.
+    pub(crate) fn own_connections_max(&self, index: u32) -> Option<u32> {
+        let member = self.balancer.member(index)?;
+        member.endpoint.traits.as_ref()?.connections_max
+    }
+}

@@ -6,12 +6,16 @@ use std::sync::Arc;
 use weir_balance::{Counters, Scope};
 use weir_model::UpstreamSpec;
 
+use crate::queue::Queue;
+
 /// A backend under one specification of how its endpoints are treated, as long as any snapshot uses it.
 #[derive(Debug)]
 pub(crate) struct LiveUpstream {
     pub(crate) spec: Arc<UpstreamSpec>,
     /// What goes on at the backend. Shared by its own count because connections outlive what they were opened for.
     pub(crate) counters: Arc<Counters>,
+    /// Who waits for a connection to it.
+    pub(crate) queue: Arc<Queue>,
 }
 
 /// All of them, by backend key.
@@ -30,6 +34,7 @@ impl Upstreams {
         let upstream = Arc::new(LiveUpstream {
             spec: Arc::clone(spec),
             counters: Arc::new(Counters::new(Scope::Backend)),
+            queue: Arc::default(),
         });
         known.push(Arc::clone(&upstream));
         upstream

@@ -16,11 +16,10 @@ use weir_wire::{Known, KnownSet, Progress};
 use super::failure::TryEnd;
 use super::pick::Chosen;
 use super::route::{Found, Way};
-use super::{Exchange, Failure};
-use crate::compile::RuleTimeouts;
+use super::{Exchange, Failure, open};
 use crate::time::NEVER;
 use crate::transit::{PumpFailure, ResponseScratch, Stall};
-use crate::upstream::{ConnectFailure, UpstreamConnection, connect};
+use crate::upstream::UpstreamConnection;
 
 /// A connection on which a final response has begun.
 #[derive(Debug)]
@@ -98,13 +97,16 @@ pub(super) async fn forward(
         idle_deadline_ms: now_ms.saturating_add(exchange.stream_idle_ms),
         response: None,
     };
-    let mut reused = chosen.held.0.take(now_ms);
+    if let Some(bytes) = chosen.upstream.spec.connection.buffer_bytes {
+        exchange.scratch.upload.narrow(bytes);
+    }
+    let mut reused = open::pooled(exchange, chosen, now_ms);
     let failure = loop {
-        let is_reused = reused.is_some();
-        let mut connection = match reused.take() {
-            Some(connection) => connection,
-            None => match open(exchange, chosen, timeouts, attempt.deadline_ms).await {
-                Ok(connection) => connection,
+        let (mut connection, is_reused) = match reused.take() {
+            Some(connection) => (connection, true),
+            // Boxed so that connections that never open one do not carry the room for it.
+            None => match Box::pin(open::open(exchange, way, chosen, timeouts, attempt.deadline_ms)).await {
+                Ok(opened) => opened,
                 Err(failure) => break failure,
             },
         };
@@ -138,40 +140,6 @@ pub(super) async fn forward(
         exchange.worker.responses.give(response);
     }
     Err(failure)
-}
-
-async fn open(
-    exchange: &Exchange<'_>,
-    chosen: &Chosen<'_>,
-    timeouts: &RuleTimeouts,
-    try_deadline_ms: u64,
-) -> Result<UpstreamConnection, Failure> {
-    let worker = exchange.worker;
-    let (places, _waiting) = chosen.take_places(&worker.pools)?;
-    let now_ms = worker.clock.refresh_ms();
-    let whole_ms = exchange.deadline_ms.min(try_deadline_ms);
-    let deadline_ms = whole_ms.min(now_ms.saturating_add(timeouts.connect_ms));
-    let address = &chosen.held.0.endpoint.address;
-    // Boxed so that connections that never open one do not carry the room for it.
-    match Box::pin(connect(
-        &worker.event_loop,
-        address,
-        &worker.pools,
-        exchange.alarm(),
-        deadline_ms,
-    ))
-    .await
-    {
-        Ok(stream) => {
-            let spec = &chosen.upstream.spec.connection;
-            let now_ms = worker.clock.read_ms();
-            Ok(UpstreamConnection::new(stream, spec, Some(places), now_ms))
-        }
-        Err(ConnectFailure::Refused) => Err(Failure::of_endpoint(TryEnd::Unreached, 502, "connect_failed")),
-        Err(ConnectFailure::Exhausted) => Err(Failure::answered(503, "no_files")),
-        Err(ConnectFailure::TimedOut) if deadline_ms == whole_ms => Err(exchange.timed_out()),
-        Err(ConnectFailure::TimedOut) => Err(Failure::of_endpoint(TryEnd::Unreached, 504, "connect_timeout")),
-    }
 }
 
 fn poll_head(

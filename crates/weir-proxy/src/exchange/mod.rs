@@ -11,6 +11,7 @@ mod feedback;
 mod forward;
 mod handle;
 mod identity;
+mod open;
 mod outbound;
 mod own_answer;
 mod passive;
@@ -28,6 +29,7 @@ mod signals;
 mod state;
 mod timing;
 mod view;
+mod waiting;
 
 pub(crate) use failure::Failure;
 pub(crate) use handle::handle;

@@ -2,13 +2,15 @@
 
 use std::sync::atomic::AtomicU64;
 
-use weir_balance::{Counted, Counters, Lease, NoPick, OverrideHosts, Permit, Pick, PickReason, Picked};
+use weir_balance::{
+    Counted, Counters, Lease, NoPick, Overflow, OverrideHosts, Permit, Pick, PickReason, Picked, Scope,
+};
 
 use super::failure::TryEnd;
 use super::route::Way;
 use super::{Exchange, Failure};
 use crate::compile::{CompiledBalancer, Goal, LiveUpstream, Snapshot};
-use crate::upstream::{Held, Places, Pools};
+use crate::upstream::{Held, Limit, OnBehalf, Places};
 
 /// What an exchange has tried already, and its place under the limit of the backend.
 #[derive(Debug)]
@@ -151,25 +153,57 @@ impl<'v> Chosen<'v> {
         Ok(())
     }
 
-    /// Takes the places of a connection that is about to be opened, and that of the request which waits for it.
-    pub(super) fn take_places(&self, pools: &Pools) -> Result<(Places, Permit<&'v Counters>), Failure> {
-        let (index, counters) = (self.picked.index, &self.upstream.counters);
-        let breakers = &self.upstream.spec.breakers;
-        let waiting = Permit::take(&**counters, Counted::PendingRequests, breakers.pending_requests)?;
-        let member = self.balancer.balancer.member(index);
-        let own_max = member
-            .and_then(|member| member.endpoint.traits.as_ref())
-            .and_then(|traits| traits.connections_max);
-        let endpoint_max = own_max.unwrap_or(breakers.endpoint_connections);
-        let is_full = counters.in_use(Counted::Connections) >= breakers.connections;
-        if is_full && breakers.connections > 0 {
-            pools.make_room(counters);
+    /// Takes the place of a request that has no connection yet.
+    pub(super) fn take_pending(&self) -> Result<Permit<&'v Counters>, Failure> {
+        let limit = self.upstream.spec.breakers.pending_requests;
+        let counters = &*self.upstream.counters;
+        Ok(Permit::take(counters, Counted::PendingRequests, limit)?)
+    }
+
+    /// Takes the places of a connection that is about to be opened, unless others wait for them.
+    pub(super) fn take_places(&self, on_behalf: Option<OnBehalf>) -> Result<Places, Overflow> {
+        let full = |scope| {
+            Err(Overflow {
+                scope,
+                counted: Counted::Connections,
+            })
+        };
+        if !self.upstream.queue.is_empty() {
+            return full(Scope::Backend);
         }
-        let places = Places::take(
-            (counters, breakers.connections),
-            (&self.held.0.endpoint.counters, endpoint_max),
-        )?;
-        Ok((places, waiting))
+        if !self.held.0.endpoint.queue.is_empty() {
+            return full(Scope::Endpoint);
+        }
+        self.take_free_places(on_behalf)
+    }
+
+    /// The same without regard to others.
+    pub(super) fn take_free_places(&self, on_behalf: Option<OnBehalf>) -> Result<Places, Overflow> {
+        let (backend_max, endpoint_max) = self.connections_max();
+        let endpoint = &self.held.0.endpoint;
+        Places::take(
+            Limit {
+                counters: &self.upstream.counters,
+                connections_max: backend_max,
+                queue: &self.upstream.queue,
+            },
+            Limit {
+                counters: &endpoint.counters,
+                connections_max: endpoint_max,
+                queue: &endpoint.queue,
+            },
+            on_behalf,
+        )
+    }
+
+    /// How many connections there may be to the backend and to the endpoint.
+    pub(super) fn connections_max(&self) -> (u32, u32) {
+        let breakers = &self.upstream.spec.breakers;
+        let own_max = self.balancer.own_connections_max(self.picked.index);
+        (
+            breakers.connections,
+            own_max.unwrap_or(breakers.endpoint_connections),
+        )
     }
 }
 

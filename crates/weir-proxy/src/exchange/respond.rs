@@ -197,6 +197,9 @@ fn begin(
     response
         .download
         .begin(outline.body, outline.framing, outline.keeps_trailers, now_ms);
+    if let Some(bytes) = chosen.upstream.spec.connection.buffer_bytes {
+        response.download.narrow(bytes);
+    }
     if let Some(encoder) = encoder {
         response.download.encode(encoder);
     }

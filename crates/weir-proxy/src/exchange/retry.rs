@@ -128,6 +128,25 @@ fn next_after<'v>(
     })
 }
 
+/// Whether a request that finds its endpoint full goes to another one, rather than wait there.
+pub(super) fn leaves_full(exchange: &Exchange<'_>, way: &Way<'_>, chosen: &Chosen<'_>) -> bool {
+    let now_ms = exchange.worker.clock.read_ms();
+    let usable = chosen.balancer.balancer.availability(now_ms).usable;
+    let standing = Standing {
+        retries: exchange.record.retries,
+        left_ms: exchange.deadline_ms.saturating_sub(now_ms),
+        has_others: exchange.record.retries + 1 < usable,
+    };
+    let sent = Sent {
+        is_nothing: true,
+        is_idempotent: true,
+        is_replayable: true,
+    };
+    let outcome = Outcome::Failed(TryEnd::Full);
+    let policy = way.forward.retry.as_deref();
+    standing.has_others && judge(policy, outcome, sent, standing, 0).is_some()
+}
+
 /// Forgets a try and waits until the next one may begin.
 pub(super) async fn prepare<'v>(
     exchange: &mut Exchange<'_>,

@@ -83,8 +83,8 @@ impl Input {
         }
     }
 
-    /// Reads once, growing up to `capacity_max` bytes in all when there is no room left. `Ok(0)` is the end of the
-    /// stream; [`io::ErrorKind::StorageFull`] says that the buffer is full of unread bytes.
+    /// Reads once, growing up to `capacity_max` bytes in all when there is no room left; no more than that is ever unread.
+    /// `Ok(0)` is the end of the stream; [`io::ErrorKind::StorageFull`] says that the buffer is full of unread bytes.
     pub(crate) fn poll_fill(
         &mut self,
         stream: &mut Stream,
@@ -94,7 +94,11 @@ impl Input {
         if self.end == self.bytes.len() && !self.make_room(capacity_max) {
             return Poll::Ready(Err(io::ErrorKind::StorageFull.into()));
         }
-        let length = ready!(stream.poll_read(task, &mut self.bytes[self.end..]))?;
+        let end = self.bytes.len().min(self.start.saturating_add(capacity_max));
+        if end <= self.end {
+            return Poll::Ready(Err(io::ErrorKind::StorageFull.into()));
+        }
+        let length = ready!(stream.poll_read(task, &mut self.bytes[self.end..end]))?;
         self.filled(length);
         Poll::Ready(Ok(length))
     }

@@ -9,6 +9,7 @@ mod pace;
 mod parts;
 
 use std::io;
+use std::num::NonZeroU32;
 use std::task::{Context, Poll, ready};
 
 use weir_model::limits;
@@ -27,6 +28,8 @@ use pace::Pace;
 const COPY_BYTES: usize = 4 * 1024;
 /// Unread input at most, unless said otherwise: half of what may be in flight in one direction.
 const INPUT_BYTES: usize = limits::BUFFER_BYTES / 2;
+/// Unread input that is always allowed: less would be a system call for a handful of bytes.
+const INPUT_BYTES_MIN: usize = 512;
 /// Decoding stops while this much waits to be written.
 const OUTPUT_BYTES: usize = 16 * 1024;
 
@@ -188,6 +191,12 @@ impl Pump {
         self.encoding = None;
         self.direct = 0;
         self.tees.clear();
+    }
+
+    /// Lets no more than so many bytes be in flight, one half of them read ahead (Envoy Gateway `connection.bufferLimit`).
+    pub(crate) fn narrow(&mut self, bytes: NonZeroU32) {
+        let half = usize::try_from(bytes.get() / 2).unwrap_or(INPUT_BYTES);
+        self.input_bytes = half.clamp(INPUT_BYTES_MIN, INPUT_BYTES);
     }
 
     /// Keeps what is written in the output, up to `bytes_max` in all, so that it can be sent again.

@@ -19,27 +19,50 @@ pub(crate) enum ConnectFailure {
     TimedOut,
 }
 
-/// Connects before `deadline_ms`. When the system has nothing left for another connection, unused ones in `pools`
-/// are closed and the attempt is made once more.
+/// What to connect to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dial<'a> {
+    pub(crate) address: &'a EndpointAddress,
+    /// What the connection begins with; mostly nothing.
+    pub(crate) preface: &'a [u8],
+    pub(crate) deadline_ms: u64,
+}
+
+/// Connects before the deadline. When the system has nothing left for another connection, unused ones in `pools` are
+/// closed and the attempt is made once more.
 pub(crate) async fn connect(
     event_loop: &EventLoop,
-    address: &EndpointAddress,
     pools: &Pools,
     alarm: Alarm<'_>,
-    deadline_ms: u64,
+    dial: Dial<'_>,
 ) -> Result<Stream, ConnectFailure> {
     let mut is_retried = false;
-    loop {
-        let mut attempt = std::pin::pin!(weir_net::connect(event_loop, address));
-        match alarm.until(deadline_ms, |task| attempt.as_mut().poll(task)).await {
-            Ok(Ok(stream)) => return Ok(stream),
+    let mut stream = loop {
+        let mut attempt = std::pin::pin!(weir_net::connect(event_loop, dial.address));
+        match alarm
+            .until(dial.deadline_ms, |task| attempt.as_mut().poll(task))
+            .await
+        {
+            Ok(Ok(stream)) => break stream,
             Ok(Err(error)) if !is_exhaustion(&error) => return Err(ConnectFailure::Refused),
             Ok(Err(_)) if is_retried => return Err(ConnectFailure::Exhausted),
             Ok(Err(_)) => pools.close_unused(),
             Err(Expired) => return Err(ConnectFailure::TimedOut),
         }
         is_retried = true;
+    };
+    let mut left = dial.preface;
+    while !left.is_empty() {
+        match alarm
+            .until(dial.deadline_ms, |task| stream.poll_write(task, left))
+            .await
+        {
+            Ok(Ok(length @ 1..)) => left = left.get(length..).unwrap_or_default(),
+            Ok(Ok(0) | Err(_)) => return Err(ConnectFailure::Refused),
+            Err(Expired) => return Err(ConnectFailure::TimedOut),
+        }
     }
+    Ok(stream)
 }
 
 /// Whether the system, not the endpoint, is why there is no connection.

@@ -1,11 +1,13 @@
-//! One open connection to an endpoint: how long it may be used, and its places under the limits.
+//! One open connection to an endpoint: how long it may be used, for whom it is, and its places under the limits.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use weir_balance::{Counted, Counters, Overflow, Permit};
 use weir_model::ConnectionSpec;
 use weir_net::Stream;
 
+use crate::queue::Queue;
 use crate::time::NEVER;
 
 /// An open connection. What its opener's specification says of connections holds for its whole life, whoever uses it.
@@ -19,32 +21,84 @@ pub(crate) struct UpstreamConnection {
     /// Requests that it may still be given.
     requests_left: u32,
     /// Given back when it closes. Boxed: exchanges carry connections about.
-    places: Option<Box<Places>>,
+    pub(super) places: Box<Places>,
 }
 
-/// Places of a connection at its backend and its endpoint.
+/// Places of a connection at its backend and its endpoint, and whose requests it may carry.
 #[derive(Debug)]
 pub(crate) struct Places {
     backend: Permit<Arc<Counters>>,
-    _endpoint: Permit<Arc<Counters>>,
+    endpoint: Permit<Arc<Counters>>,
+    /// Whose requests alone it carries, where the endpoint was told so; `None`: anybody's.
+    pub(super) on_behalf: Option<OnBehalf>,
+    /// Last, so that the places are free when their lines are called.
+    pub(super) lines: Lines,
+}
+
+/// For whom a connection was opened: the client's address, and the one that the client reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OnBehalf {
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+}
+
+/// One limit on connections: how many there are, how many there may be, and who waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit<'a> {
+    pub(crate) counters: &'a Arc<Counters>,
+    pub(crate) connections_max: u32,
+    pub(crate) queue: &'a Arc<Queue>,
+}
+
+/// Who waits for the places of a connection. Called when it closes.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub(super) backend: Arc<Queue>,
+    pub(super) endpoint: Arc<Queue>,
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.backend.call();
+        self.endpoint.call();
+    }
 }
 
 impl Places {
-    /// A place at both, when fewer than `limits` are taken.
+    /// A place under both limits.
     pub(crate) fn take(
-        (backend, backend_max): (&Arc<Counters>, u32),
-        (endpoint, endpoint_max): (&Arc<Counters>, u32),
+        backend: Limit<'_>,
+        endpoint: Limit<'_>,
+        on_behalf: Option<OnBehalf>,
     ) -> Result<Self, Overflow> {
+        let take = |limit: Limit<'_>| {
+            Permit::take(
+                Arc::clone(limit.counters),
+                Counted::Connections,
+                limit.connections_max,
+            )
+        };
         Ok(Self {
-            backend: Permit::take(Arc::clone(backend), Counted::Connections, backend_max)?,
-            _endpoint: Permit::take(Arc::clone(endpoint), Counted::Connections, endpoint_max)?,
+            backend: take(backend)?,
+            endpoint: take(endpoint)?,
+            on_behalf,
+            lines: Lines {
+                backend: Arc::clone(backend.queue),
+                endpoint: Arc::clone(endpoint.queue),
+            },
         })
+    }
+
+    /// Whether somebody waits for them.
+    #[inline]
+    pub(super) fn are_wanted(&self) -> bool {
+        !self.lines.backend.is_empty() || !self.lines.endpoint.is_empty()
     }
 }
 
 impl UpstreamConnection {
     /// A connection that has just been opened and is about to be given its first request.
-    pub(crate) fn new(stream: Stream, spec: &ConnectionSpec, places: Option<Places>, now_ms: u64) -> Self {
+    pub(crate) fn new(stream: Stream, spec: &ConnectionSpec, places: Places, now_ms: u64) -> Self {
         let milliseconds =
             |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2);
         if let Some(keepalive) = spec.keepalive {
@@ -61,7 +115,7 @@ impl UpstreamConnection {
                 .map_or(NEVER, |time| now_ms.saturating_add(milliseconds(time))),
             idle_ms: spec.idle_timeout.map_or(NEVER, milliseconds),
             requests_left: spec.requests_max.map_or(u32::MAX, |requests| requests.get() - 1),
-            places: places.map(Box::new),
+            places: Box::new(places),
         }
     }
 
@@ -73,11 +127,12 @@ impl UpstreamConnection {
         now_ms.saturating_add(self.idle_ms).min(self.ends_ms)
     }
 
-    /// Whether it takes a place at the backend of these counters.
-    pub(super) fn is_counted_by(&self, backend: &Counters) -> bool {
-        self.places
-            .as_ref()
-            .is_some_and(|places| std::ptr::eq(places.backend.counters(), backend))
+    /// Whether it takes a place under the limit of these counters.
+    pub(super) fn is_counted_by(&self, counters: &Counters) -> bool {
+        let Places {
+            backend, endpoint, ..
+        } = &*self.places;
+        std::ptr::eq(backend.counters(), counters) || std::ptr::eq(endpoint.counters(), counters)
     }
 
     /// Counts another request.

@@ -4,10 +4,13 @@
 
 mod connect;
 mod connection;
+mod handed;
 mod pool;
+mod preface;
 mod probe;
 
-pub(crate) use connect::{ConnectFailure, connect};
-pub(crate) use connection::{Places, UpstreamConnection};
+pub(crate) use connect::{ConnectFailure, Dial, connect};
+pub(crate) use connection::{Limit, OnBehalf, Places, UpstreamConnection};
 pub(crate) use pool::{EndpointPool, Held, Pools};
+pub(crate) use preface::preface;
 pub(crate) use probe::{ProbePlan, is_withdrawal};

@@ -11,17 +11,22 @@ use std::sync::Arc;
 use weir_balance::{Counters, EndpointState};
 use weir_model::limits;
 
-use super::UpstreamConnection;
+use super::handed::Handed;
+use super::{OnBehalf, UpstreamConnection};
 use crate::compile::LiveEndpoint;
 use crate::id_map::IdMap;
+use crate::queue::Queue;
 
 /// One worker's connections to one endpoint.
 #[derive(Debug)]
 pub(crate) struct EndpointPool {
     pub(crate) endpoint: Arc<LiveEndpoint>,
     unused: RefCell<Vec<Unused>>,
+    /// The same for connections that carry one client's requests alone: apart, so that nobody else is given one.
+    reserved: RefCell<Vec<Unused>>,
     is_closed: Cell<bool>,
     allowance: Rc<Allowance>,
+    handed: Rc<Handed>,
 }
 
 /// How many unused connections a worker may keep, over all endpoints: they take files that used ones need.
@@ -75,6 +80,22 @@ impl EndpointPool {
         }
     }
 
+    /// The same of those that were opened for this client.
+    #[cold]
+    pub(crate) fn take_reserved(&self, for_whom: OnBehalf, now_ms: u64) -> Option<UpstreamConnection> {
+        let mut reserved = self.reserved.borrow_mut();
+        let before = reserved.len();
+        reserved.retain(|unused| unused.is_usable(now_ms));
+        self.allowance.gave_back(before - reserved.len());
+        let place = reserved
+            .iter()
+            .rposition(|unused| unused.connection.places.on_behalf == Some(for_whom))?;
+        let mut connection = reserved.remove(place).connection;
+        self.allowance.gave_back(1);
+        connection.begin_request();
+        Some(connection)
+    }
+
     /// Takes a connection back whose last response is complete. It is closed instead when it has served its time, when
     /// there are enough already or the endpoint is gone.
     pub(crate) fn give(&self, connection: UpstreamConnection, now_ms: u64) {
@@ -82,7 +103,19 @@ impl EndpointPool {
         if until_ms <= now_ms {
             return;
         }
-        let mut unused = self.unused.borrow_mut();
+        if connection.places.are_wanted() {
+            return self.hand_on(connection);
+        }
+        let list = match connection.places.on_behalf {
+            None => &self.unused,
+            Some(_) => &self.reserved,
+        };
+        let mut unused = list.borrow_mut();
+        if connection.places.on_behalf.is_some() && unused.len() == limits::POOL_IDLE_CONNECTIONS {
+            // Its client may be gone long since: nobody else would ever use it.
+            drop(unused.remove(0));
+            self.allowance.gave_back(1);
+        }
         let is_room = unused.len() < limits::POOL_IDLE_CONNECTIONS
             && self.allowance.kept.get() < self.allowance.kept_max;
         if is_room && !self.is_closed.get() && self.endpoint.is_listed() {
@@ -91,17 +124,49 @@ impl EndpointPool {
         }
     }
 
+    /// Gives a connection to who waits for one; closes it when who goes first cannot use it.
+    #[cold]
+    fn hand_on(&self, connection: UpstreamConnection) {
+        let lines = &connection.places.lines;
+        let mut taker = None;
+        if connection.places.on_behalf.is_none() && self.endpoint.is_listed() {
+            let take = |queue: &Queue| queue.take_taker(self.handed.worker, self.endpoint.id);
+            taker = take(&lines.endpoint).or_else(|| take(&lines.backend));
+        }
+        if let Some((ticket, waker)) = taker {
+            self.handed.put(ticket.number, connection);
+            waker.wake();
+        }
+    }
+
     fn sweep(&self, now_ms: u64) {
-        let mut unused = self.unused.borrow_mut();
-        let before = unused.len();
-        unused.retain(|unused| unused.is_usable(now_ms));
-        self.allowance.gave_back(before - unused.len());
+        for list in [&self.unused, &self.reserved] {
+            let mut unused = list.borrow_mut();
+            let before = unused.len();
+            unused.retain(|unused| unused.is_usable(now_ms));
+            self.allowance.gave_back(before - unused.len());
+        }
     }
 
     fn clear(&self) {
-        let mut unused = self.unused.borrow_mut();
-        self.allowance.gave_back(unused.len());
-        unused.clear();
+        for list in [&self.unused, &self.reserved] {
+            let cleared = list.take();
+            self.allowance.gave_back(cleared.len());
+        }
+    }
+
+    /// Closes one unused connection that takes a place under the limit of these counters, if there is one.
+    fn close_counted(&self, counters: &Counters) -> bool {
+        [&self.unused, &self.reserved].into_iter().any(|list| {
+            let mut unused = list.borrow_mut();
+            let place = unused
+                .iter()
+                .position(|unused| unused.connection.is_counted_by(counters));
+            let closed = place.map(|place| unused.remove(place));
+            drop(unused);
+            self.allowance.gave_back(usize::from(closed.is_some()));
+            closed.is_some()
+        })
     }
 
     fn close(&self) {
@@ -115,12 +180,15 @@ impl EndpointPool {
 pub(crate) struct Pools {
     by_endpoint: RefCell<IdMap<Rc<EndpointPool>>>,
     allowance: Rc<Allowance>,
+    /// Connections on their way to who waits for one.
+    pub(crate) handed: Rc<Handed>,
 }
 
 impl Pools {
-    /// Pools that keep at most `kept_max` unused connections in all.
-    pub(crate) fn new(kept_max: usize) -> Self {
+    /// Pools of `worker` that keep at most `kept_max` unused connections in all.
+    pub(crate) fn new(worker: usize, kept_max: usize) -> Self {
         Self {
+            handed: Rc::new(Handed::new(worker)),
             by_endpoint: RefCell::default(),
             allowance: Rc::new(Allowance {
                 kept: Cell::new(0),
@@ -137,6 +205,8 @@ impl Pools {
         let pool = Rc::new(EndpointPool {
             endpoint: Arc::clone(endpoint),
             unused: RefCell::default(),
+            reserved: RefCell::default(),
+            handed: Rc::clone(&self.handed),
             is_closed: Cell::new(false),
             allowance: Rc::clone(&self.allowance),
         });
@@ -157,19 +227,11 @@ impl Pools {
         });
     }
 
-    /// Closes one unused connection that takes a place at the backend of these counters, so that one to another of its
-    /// endpoints may be opened; `false` when there is none.
-    pub(crate) fn make_room(&self, backend: &Counters) -> bool {
-        self.by_endpoint.borrow().values().any(|pool| {
-            let mut unused = pool.unused.borrow_mut();
-            let place = unused
-                .iter()
-                .position(|unused| unused.connection.is_counted_by(backend));
-            place.map(|place| unused.remove(place)).is_some_and(|_closed| {
-                pool.allowance.gave_back(1);
-                true
-            })
-        })
+    /// Closes one unused connection that takes a place under the limit of these counters, so that another one may be opened;
+    /// `false` when there is none.
+    pub(crate) fn make_room(&self, counters: &Counters) -> bool {
+        let pools = self.by_endpoint.borrow();
+        pools.values().any(|pool| pool.close_counted(counters))
     }
 
     /// Closes all unused connections: their descriptors are needed.

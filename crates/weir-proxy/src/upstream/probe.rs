@@ -17,6 +17,7 @@ use weir_wire::h1::encode;
 use weir_wire::{BodyLength, Fields, Known, Method, Progress, ResponseHead, framing, host};
 
 use super::connect::is_exhaustion;
+use super::preface;
 use crate::compile::{ProbeMode, Probed};
 use crate::time::{Alarm, Expired};
 use crate::transit::HEAD_LIMITS;
@@ -34,6 +35,8 @@ const CHUNK_LIMITS: ChunkLimits = ChunkLimits {
 #[derive(Debug)]
 pub(crate) struct ProbePlan {
     address: EndpointAddress,
+    /// What the connection begins with; mostly nothing.
+    preface: Vec<u8>,
     act: Act,
     /// For people, such as `GET /healthz`.
     pub(crate) text: Arc<str>,
@@ -84,8 +87,16 @@ impl ProbePlan {
             (_, Probe::Tcp(tcp)) => Act::Payloads(tcp.clone()),
             (_, Probe::Http(_)) => Act::Connect,
         };
+        let preface = probed
+            .proxy_protocol
+            .map_or_else(Vec::new, |version| preface(version, None));
         let text = probed.text();
-        Self { address, act, text }
+        Self {
+            address,
+            preface,
+            act,
+            text,
+        }
     }
 
     /// Probes once, until `deadline_ms`. `None`: weir could not, for want of files or ports.
@@ -108,6 +119,7 @@ impl ProbePlan {
         let mut stream = weir_net::connect(event_loop, &self.address)
             .await
             .map_err(|error| unconnected(&error))?;
+        send(&mut stream, &self.preface).await?;
         match &self.act {
             Act::Connect => Ok(ProbeOutcome::Good),
             Act::Payloads(tcp) => payloads(&mut stream, tcp).await,

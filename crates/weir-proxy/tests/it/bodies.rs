@@ -1,9 +1,12 @@
 //! Bodies in both directions.
 
 use std::io::{Read, Write};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
+
+use weir_model::{ConnectionSpec, UpstreamSpec};
 
 use crate::harness::{Backend, Client, Plan, Rig, eventually, read_head, read_request, respond};
 
@@ -492,4 +495,51 @@ fn row28_a_slow_reader_holds_back_the_sender() {
         "{written} bytes for a client that reads none"
     );
     client.take(64 * 1024 * 1024).unwrap();
+}
+
+#[test]
+fn no_more_is_in_flight_than_the_policy_allows() {
+    let body = pattern(300_000);
+    for (buffer_bytes, chunk_max) in [
+        (None, 16_384),
+        (NonZeroU32::new(4_096), 2_048),
+        (NonZeroU32::new(1), 512),
+    ] {
+        let sent = body.clone();
+        let backend = Backend::scripted(move |_, stream| {
+            if let Some(request) = read_request(stream) {
+                let head = "HTTP/1.1 200 X\r\nconnection: close\r\n\r\n";
+                stream.get_mut().write_all(head.as_bytes()).unwrap();
+                // What comes with the head is read with it, whatever it is.
+                std::thread::sleep(Duration::from_millis(50));
+                stream.get_mut().write_all(&sent).unwrap();
+                assert!(request.body == sent);
+            }
+        });
+        let plan = Plan::to(&[backend.address]).forward(|forward| {
+            forward.upstream = Arc::new(UpstreamSpec {
+                connection: ConnectionSpec {
+                    buffer_bytes,
+                    ..ConnectionSpec::default()
+                },
+                ..UpstreamSpec::default()
+            });
+        });
+        let rig = Rig::new(&plan);
+        let mut client = rig.client();
+        client.send(&format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        ));
+        client.send_bytes(&body);
+        client.head().unwrap();
+        let (mut received, mut longest) = (Vec::new(), 0);
+        while let Some(chunk) = client.chunk() {
+            longest = longest.max(chunk.len());
+            received.extend(chunk);
+        }
+        assert!(received == body, "{buffer_bytes:?}");
+        assert!(longest <= chunk_max, "{buffer_bytes:?}: {longest}");
+        assert!(longest > chunk_max / 2, "{buffer_bytes:?}: {longest}");
+    }
 }

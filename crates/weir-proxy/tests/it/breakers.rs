@@ -99,21 +99,31 @@ fn lb30_requests_over_the_limit_are_refused_at_once() {
 }
 
 #[test]
-fn lb30_connections_over_the_limit_are_refused_and_unused_ones_serve_on() {
+fn lb30_connections_over_the_limit_are_waited_for_and_unused_ones_serve_on() {
     let is_open = Arc::new(AtomicBool::new(false));
     let backend = gated(&is_open);
     let breakers = Breakers {
         connections: 2,
+        pending_requests: 1,
         ..Breakers::default()
     };
     let rig = Rig::new(&plan(&[backend.address], breakers, ConnectionSpec::default()));
-    let mut held: Vec<_> = (0..2).map(|_| asking(&rig)).collect();
-    eventually("two are held", || backend.requests() == 2);
-    let response = rig.get("/");
-    assert_eq!(
-        (response.status, response.reason()),
-        (503, "backend_connections_full")
-    );
+    let mut held = Vec::new();
+    for count in 1..=2 {
+        held.push(asking(&rig));
+        eventually("it is held", || backend.requests() == count);
+    }
+    // One may wait, and none besides it.
+    held.push(asking(&rig));
+    eventually("another one is refused", || {
+        let mut client = asking(&rig);
+        client
+            .stream
+            .set_read_timeout(Some(Duration::from_secs(1)))
+            .unwrap();
+        let response = client.response();
+        (response.status, response.reason()) == (503, "backend_pending_requests_full")
+    });
     is_open.store(true, Ordering::SeqCst);
     held.iter_mut()
         .for_each(|client| assert_eq!(client.response().status, 200));
@@ -160,11 +170,8 @@ fn lb30_a_full_endpoint_leaves_requests_to_the_others() {
         eventually("it is held", || arrived() == count);
     }
     assert_eq!((backends[0].requests(), backends[1].requests()), (1, 2));
-    let response = rig.get("/");
-    assert_eq!(
-        (response.status, response.reason()),
-        (503, "endpoint_connections_full")
-    );
+    // All are full: one more waits.
+    held.push(asking(&rig));
     is_open.store(true, Ordering::SeqCst);
     held.iter_mut()
         .for_each(|client| assert_eq!(client.response().status, 200));

@@ -2,9 +2,10 @@
 //! responses read and forgotten.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use weir_balance::{Lease, Pick};
-use weir_model::{ConnectionSpec, limits};
+use weir_balance::{Counted, Counters, Lease, Overflow, Permit, Pick};
+use weir_model::limits;
 use weir_net::Stream;
 use weir_wire::connection::Connection;
 use weir_wire::h1::chunked::{LAST_CHUNK, write_chunk};
@@ -12,15 +13,22 @@ use weir_wire::{BodyLength, Method, Progress, framing};
 
 use super::super::route::Way;
 use super::super::{Exchange, outbound};
-use crate::compile::{MirrorTarget, Snapshot};
+use crate::compile::{LiveUpstream, MirrorTarget, Snapshot};
 use crate::time::{Alarm, Timer};
 use crate::transit::{Framing, ResponseScratch, TeeEnd, tee};
-use crate::upstream::{Held, UpstreamConnection, connect};
+use crate::upstream::{Dial, Held, Limit, OnBehalf, Places, UpstreamConnection, connect, preface};
 use crate::worker::Worker;
 
 /// A copy on its way.
 struct Copy {
     worker: Rc<Worker>,
+    upstream: Arc<LiveUpstream>,
+    /// Its place among the requests to the backend.
+    _place: Permit<Arc<Counters>>,
+    /// For whom its connection is, where the endpoint is to know.
+    on_behalf: Option<OnBehalf>,
+    /// Connections that there may be to the endpoint.
+    connections_max: u32,
     lease: Lease<Held>,
     held: Held,
     method: Method,
@@ -45,8 +53,18 @@ pub(in crate::exchange) fn mirror(exchange: &mut Exchange<'_>, snapshot: &Snapsh
 
 fn start(exchange: &mut Exchange<'_>, snapshot: &Snapshot, target: &MirrorTarget) {
     let worker = exchange.worker;
-    let Some(held) = pick(worker, snapshot, target) else {
+    let Some((held, connections_max)) = pick(worker, snapshot, target) else {
         return worker.recorder.failures.count("mirror_without_endpoint");
+    };
+    let (upstream, spec) = (&target.upstream, &target.upstream.spec);
+    let counters = Arc::clone(&upstream.counters);
+    let place = match Permit::take(
+        counters,
+        Counted::ParallelRequests,
+        spec.breakers.parallel_requests,
+    ) {
+        Ok(place) => place,
+        Err(overflow) => return worker.recorder.failures.count(overflow.word()),
     };
     if !worker.begin_copy() {
         return worker.recorder.failures.count("mirrors_full");
@@ -58,6 +76,10 @@ fn start(exchange: &mut Exchange<'_>, snapshot: &Snapshot, target: &MirrorTarget
     });
     let copy = Copy {
         worker: Rc::clone(worker),
+        upstream: Arc::clone(upstream),
+        _place: place,
+        on_behalf: spec.connection.proxy_protocol.map(|_| exchange.on_behalf()),
+        connections_max,
         lease: Lease::new(held.clone()),
         held,
         method: exchange.scratch.head.method,
@@ -68,7 +90,8 @@ fn start(exchange: &mut Exchange<'_>, snapshot: &Snapshot, target: &MirrorTarget
     worker.event_loop.spawn(deliver(copy));
 }
 
-fn pick(worker: &Worker, snapshot: &Snapshot, target: &MirrorTarget) -> Option<Held> {
+/// An endpoint and how many connections there may be to it.
+fn pick(worker: &Worker, snapshot: &Snapshot, target: &MirrorTarget) -> Option<(Held, u32)> {
     let balancer = snapshot.balancer(target.slot)?;
     let picked = balancer.balancer.pick(&mut Pick {
         key: None,
@@ -79,8 +102,12 @@ fn pick(worker: &Worker, snapshot: &Snapshot, target: &MirrorTarget) -> Option<H
         override_hosts: None,
         tried: &[],
     });
-    let endpoint = balancer.endpoints.get(picked.ok()?.index as usize)?;
-    Some(Held(worker.pools.of(endpoint)))
+    let index = picked.ok()?.index;
+    let endpoint = balancer.endpoints.get(index as usize)?;
+    let own_max = balancer.own_connections_max(index);
+    let breakers = &target.upstream.spec.breakers;
+    let connections_max = own_max.unwrap_or(breakers.endpoint_connections);
+    Some((Held(worker.pools.of(endpoint)), connections_max))
 }
 
 async fn deliver(copy: Copy) {
@@ -104,25 +131,15 @@ async fn exchange_copy(
     alarm: Alarm<'_>,
     deadline_ms: u64,
 ) -> Result<(), Lost> {
-    let mut connection = match copy.held.0.take(copy.worker.clock.read_ms()) {
+    let now_ms = copy.worker.clock.read_ms();
+    let pool = &copy.held.0;
+    let unused = match copy.on_behalf {
+        None => pool.take(now_ms),
+        Some(whom) => pool.take_reserved(whom, now_ms),
+    };
+    let mut connection = match unused {
         Some(connection) => connection,
-        None => {
-            let stream = connect(
-                &copy.worker.event_loop,
-                &copy.held.0.endpoint.address,
-                &copy.worker.pools,
-                alarm,
-                deadline_ms,
-            )
-            .await
-            .map_err(|_| Lost)?;
-            UpstreamConnection::new(
-                stream,
-                &ConnectionSpec::default(),
-                None,
-                copy.worker.clock.read_ms(),
-            )
-        }
+        None => open(&copy, alarm, deadline_ms).await?,
     };
     let stream = &mut connection.stream;
     send(&copy, stream, scratch, alarm, deadline_ms).await?;
@@ -132,6 +149,46 @@ async fn exchange_copy(
         copy.held.0.give(connection, copy.worker.clock.read_ms());
     }
     Ok(())
+}
+
+/// Opens a connection, if the limits allow it at once.
+async fn open(copy: &Copy, alarm: Alarm<'_>, deadline_ms: u64) -> Result<UpstreamConnection, Lost> {
+    let (worker, upstream, endpoint) = (&copy.worker, &copy.upstream, &copy.held.0.endpoint);
+    let refused = |overflow: Overflow| worker.recorder.failures.count(overflow.word());
+    let places = Places::take(
+        Limit {
+            counters: &upstream.counters,
+            connections_max: upstream.spec.breakers.connections,
+            queue: &upstream.queue,
+        },
+        Limit {
+            counters: &endpoint.counters,
+            connections_max: copy.connections_max,
+            queue: &endpoint.queue,
+        },
+        copy.on_behalf,
+    );
+    let places = places.map_err(|overflow| {
+        refused(overflow);
+        Lost
+    })?;
+    let spec = &upstream.spec.connection;
+    let preface = spec
+        .proxy_protocol
+        .map_or_else(Vec::new, |version| preface(version, copy.on_behalf));
+    let dial = Dial {
+        address: &endpoint.address,
+        preface: &preface,
+        deadline_ms,
+    };
+    let stream = connect(&worker.event_loop, &worker.pools, alarm, dial).await;
+    let now_ms = worker.clock.read_ms();
+    Ok(UpstreamConnection::new(
+        stream.map_err(|_| Lost)?,
+        spec,
+        places,
+        now_ms,
+    ))
 }
 
 async fn send(
