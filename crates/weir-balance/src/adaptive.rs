@@ -406,7 +406,7 @@ mod tests {
             );
             leases.extend(hold(member, world.rng.below(9) as usize));
         }
-        let ready = Ready::new(members, (0..40).collect(), None);
+        let ready = Ready::new(members, (0..40).collect(), None, false);
         let (equal, weighted) = (Adaptive::new(&[1; 40]), Adaptive::new(&weights));
         for _ in 0..5_000 {
             let mut rng = world.rng.clone();

@@ -290,7 +290,7 @@ impl TierSet {
         Self {
             chooser: Chooser::new(&spec.algorithm, &endpoints),
             bound: spec.load_bound.map(|bound| Bound::new(bound, &weights)),
-            ready: Ready::new(members, indexes, ramp),
+            ready: Ready::new(members, indexes, ramp, spec.load_report.is_some()),
         }
     }
 

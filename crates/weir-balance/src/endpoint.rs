@@ -60,6 +60,9 @@ pub struct EndpointState {
     seats: Box<Seats>,
 }
 
+/// The least part of its weight that an endpoint has by its own word.
+const CAPACITY_MIN: f64 = 0.05;
+
 /// One awaited answer in [`EndpointState::tries`].
 const AWAITED: u64 = 1 << 32;
 
@@ -146,6 +149,22 @@ impl EndpointState {
     /// Starts slow start anew: the endpoint has recovered at `now_ms`.
     pub fn restart_ramp(&self, now_ms: u64) {
         self.added_at_ms.store(now_ms, Relaxed);
+    }
+
+    /// The endpoint has said that it can still take `percent` of what it can take at all. Holds until `until_ms`.
+    pub fn report_capacity(&self, percent: u8, until_ms: u64) {
+        let word = until_ms << 8 | u64::from(percent.min(100));
+        self.seats.capacity.store(word, Relaxed);
+    }
+
+    /// The part of its weight that the endpoint has by its own word: 1 when it has said nothing or long ago; never so
+    /// little that it would not be asked again.
+    pub(crate) fn capacity(&self, now_ms: u64) -> f64 {
+        let word = self.seats.capacity.load(Relaxed);
+        if now_ms >= word >> 8 {
+            return 1.0;
+        }
+        (f64::from(word as u8) / 100.0).max(CAPACITY_MIN)
     }
 
     /// Whether nothing speaks against picking the endpoint, whoever says it.

@@ -20,11 +20,31 @@ pub(crate) const DRAWS: u32 = 16;
 pub(crate) struct Ready {
     entries: Box<[Entry]>,
     indexes: Box<[u32]>,
-    ramp: Option<Ramp>,
-    /// Age at which an endpoint has its full share; 0 without slow start.
+    parts: Option<Parts>,
+    /// Age at which an endpoint has its full share for sure; 0 when it always has.
     grown_after_ms: u64,
     /// What may speak against an endpoint at all: everything, or in a panic what a person decided.
     heeded: AtomicU64,
+}
+
+/// Why an endpoint may have less than its whole weight.
+#[derive(Debug)]
+struct Parts {
+    ramp: Option<Ramp>,
+    /// Endpoints say themselves how much they can still take.
+    are_reported: bool,
+}
+
+impl Parts {
+    fn factor(&self, state: &EndpointState, now_ms: u64) -> f64 {
+        let ramp = self.ramp.as_ref();
+        let grown = ramp.map_or(1.0, |ramp| ramp.factor(state.added_at_ms(), now_ms));
+        if self.are_reported {
+            grown * state.capacity(now_ms)
+        } else {
+            grown
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -45,8 +65,8 @@ pub(crate) struct Look {
 }
 
 impl Ready {
-    /// `indexes` are those of the ready members, in order.
-    pub(crate) fn new(members: &[Member], indexes: Vec<u32>, ramp: Option<Ramp>) -> Self {
+    /// `indexes` are those of the ready members, in order. `are_reported`: they say themselves how much they can take.
+    pub(crate) fn new(members: &[Member], indexes: Vec<u32>, ramp: Option<Ramp>, are_reported: bool) -> Self {
         let entries = indexes
             .iter()
             .map(|index| &members[*index as usize])
@@ -58,8 +78,12 @@ impl Ready {
         Self {
             entries,
             indexes: indexes.into(),
-            grown_after_ms: ramp.as_ref().map_or(0, Ramp::window_ms),
-            ramp,
+            grown_after_ms: match are_reported {
+                // Whoever goes the short way would not ask.
+                true => u64::MAX,
+                false => ramp.as_ref().map_or(0, Ramp::window_ms),
+            },
+            parts: (are_reported || ramp.is_some()).then_some(Parts { ramp, are_reported }),
             heeded: AtomicU64::new(u64::MAX),
         }
     }
@@ -125,28 +149,30 @@ impl Ready {
     #[inline]
     pub(crate) fn admits(&self, position: u32, pick: &mut Pick<'_>) -> bool {
         self.is_usable(position, pick.tried)
-            && match &self.ramp {
+            && match &self.parts {
                 None => true,
-                Some(ramp) => ramp.admits(self.state(position).added_at_ms(), pick.now_ms, pick.rng),
+                Some(parts) => {
+                    let factor = parts.factor(self.state(position), pick.now_ms);
+                    factor >= 1.0 || pick.rng.unit() < factor
+                }
             }
     }
 
     /// Whether the endpoint takes the request of this `seed`, when it is new: the same answer each time.
     #[inline]
     pub(crate) fn is_grown(&self, position: u32, now_ms: u64, seed: u64) -> bool {
-        if self.ramp.is_none() {
+        if self.parts.is_none() {
             return true;
         }
         let factor = self.factor(position, now_ms);
         factor >= 1.0 || Rng::from_seed(seed ^ u64::from(position)).unit() < factor
     }
 
-    /// Share of its weight that a usable endpoint has now: below 1 during its slow start.
+    /// Share of its weight that a usable endpoint has now: below 1 during its slow start, or by its own word.
     #[inline]
     pub(crate) fn factor(&self, position: u32, now_ms: u64) -> f64 {
-        self.ramp.as_ref().map_or(1.0, |ramp| {
-            ramp.factor(self.state(position).added_at_ms(), now_ms)
-        })
+        let parts = self.parts.as_ref();
+        parts.map_or(1.0, |parts| parts.factor(self.state(position), now_ms))
     }
 
     /// The first usable endpoint at `start` or after it, going round once. Ramps do not count: somebody must serve.

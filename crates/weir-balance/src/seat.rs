@@ -72,6 +72,8 @@ impl Watch {
 pub(crate) struct Seats {
     /// Seats whose check knows nothing yet.
     pub(crate) pending: AtomicU64,
+    /// What the endpoint has said that it can still take; see [`crate::EndpointState::report_capacity`].
+    pub(crate) capacity: AtomicU64,
     taken: Mutex<Taken>,
     watches: Mutex<Vec<Weak<Watch>>>,
 }

@@ -6,8 +6,6 @@
 
 use weir_model::SlowStart;
 
-use crate::rng::Rng;
-
 /// Elapsed time counts as at least this much (Envoy's rule), so that the first requests are not refused.
 const ELAPSED_MIN_MS: u64 = 1_000;
 
@@ -43,13 +41,6 @@ impl Ramp {
         } else {
             self.factor_inside(elapsed_ms)
         }
-    }
-
-    /// Whether an endpoint takes the request that it was chosen for.
-    #[inline]
-    pub(crate) fn admits(&self, added_at_ms: u64, now_ms: u64, rng: &mut Rng) -> bool {
-        let elapsed_ms = now_ms.saturating_sub(added_at_ms);
-        elapsed_ms >= self.window_ms || rng.unit() < self.factor_inside(elapsed_ms)
     }
 
     #[cold]

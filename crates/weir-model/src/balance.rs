@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Cidr, limits};
+use crate::{Cidr, Period, limits};
 
 /// The whole specification of balancing for a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct BalanceSpec {
     pub endpoint_override: Option<EndpointOverride>,
     /// New endpoints get their share gradually. Neither random nor consistent hash.
     pub slow_start: Option<SlowStart>,
+    /// Endpoints say in responses how much they can still take, which counts like a weight (row HC15). Neither random
+    /// nor consistent hash.
+    pub load_report: Option<LoadReport>,
     /// Stickiness gives way to load: consistent hash and session persistence pass over an endpoint that has more than its
     /// bound (rows LB11, BX04).
     pub load_bound: Option<LoadBound>,
@@ -29,8 +32,31 @@ impl Default for BalanceSpec {
             algorithm: Algorithm::LeastRequest(LeastRequest::default()),
             endpoint_override: None,
             slow_start: None,
+            load_report: None,
             load_bound: None,
             report_header: None,
+        }
+    }
+}
+
+/// Where endpoints say how much they can still take, and how long that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadReport {
+    /// The response header, lower case.
+    pub header: Arc<str>,
+    /// An endpoint that has not said anything for this long has its whole weight again.
+    pub expiry: Period,
+    /// The client gets the header, too.
+    pub keep: bool,
+}
+
+impl Default for LoadReport {
+    /// The header of ORCA, the load reports of gRPC and Envoy.
+    fn default() -> Self {
+        Self {
+            header: "endpoint-load-metrics".into(),
+            expiry: Period::clamped(limits::LOAD_REPORT_EXPIRY),
+            keep: false,
         }
     }
 }

@@ -31,7 +31,7 @@ pub use backend::{
 };
 pub use balance::{
     Algorithm, BalanceSpec, Choices, ConsistentHash, CookieSpec, EndpointOverride, HashSource, HashTable,
-    LeastRequest, LoadBound, MissingKey, RingSize, SlowStart, TableSize,
+    LeastRequest, LoadBound, LoadReport, MissingKey, RingSize, SlowStart, TableSize,
 };
 pub use config::Config;
 pub use filter::{

@@ -63,6 +63,9 @@ pub const SUCCESS_RATE_FACTOR_MILLI: u32 = 1_900;
 /// A tier carries its share times this, percent, before the next one is asked (Envoy's overprovisioning factor).
 pub const OVERPROVISIONING_PERCENT: u32 = 140;
 
+/// How long a load report of an endpoint holds.
+pub const LOAD_REPORT_EXPIRY: Duration = Duration::from_secs(30);
+
 /// Tries after the first (Envoy Gateway `retry.numRetries`).
 pub const RETRIES: u32 = 2;
 /// Most tries after the first that may be configured.

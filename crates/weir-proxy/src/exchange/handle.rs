@@ -65,7 +65,7 @@ async fn serve<'v>(
             let tried = forward::forward(exchange, found, &way, &mut chosen).await;
             feedback::tell(exchange, &mut chosen, &tried);
             passive::tell(exchange, &chosen, &tried);
-            signals::heed(exchange, &chosen, &tried);
+            signals::heed(exchange, &way, &chosen, &tried);
             match retry::next(exchange, &way, &mut tries, &chosen, &tried) {
                 None => break (chosen, tried?),
                 Some(follow) => Box::pin(retry::prepare(exchange, &mut tries, chosen, tried, follow)),

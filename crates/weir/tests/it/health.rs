@@ -1,6 +1,8 @@
 //! Health checks through the binary: backends that are killed, stopped and started again (rows HC01, HC09, HC12, HC13).
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::harness::{Client, Gateway, PATIENCE, Process, free_port, gateway_and_service};
@@ -170,4 +172,66 @@ fn hc01_hc13_services_of_a_tenant_are_probed_at_their_health_path() {
     backends.push(echo(ports[0], &[]));
     log.wait_after(0, "2 probes in a row were good");
     wait_for_pod(&mut client, &format!("echo-{}", ports[0]));
+}
+
+/// Answers like an echo backend named `pod`, with this field.
+fn reporting(pod: &'static str, field: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let (mut room, mut seen) = ([0; 4096], Vec::new());
+                while let Ok(length @ 1..) = stream.read(&mut room) {
+                    seen.extend_from_slice(&room[..length]);
+                    if seen.ends_with(b"\r\n\r\n") {
+                        seen.clear();
+                        let body = format!("{{\"pod\":\"{pod}\"}}");
+                        let length = body.len();
+                        let answer =
+                            format!("HTTP/1.1 200 OK\r\n{field}\r\ncontent-length: {length}\r\n\r\n{body}");
+                        if stream.write_all(answer.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn hc15_load_reports_count_like_weights() {
+    let ports = [
+        reporting("weak", "endpoint-load-metrics: TEXT cpu_utilization=0.8"),
+        reporting("strong", "endpoint-load-metrics: TEXT cpu_utilization=0"),
+    ];
+    let port = free_port();
+    let config = gateway_and_service(port, &ports)
+        + "\
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: only, namespace: default}
+spec:
+  parentRefs: [{name: eg}]
+  rules: [{backendRefs: [{name: backend, port: 3000}]}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: TrafficPolicy
+metadata: {name: own, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}]
+  loadBalancer: {type: RoundRobin, loadReport: {}}
+";
+    let gateway = Gateway::start(port, &config);
+    let mut client = Client::connect(gateway.address);
+    let mut weak = 0;
+    for _ in 0..400 {
+        let response = client.get("/", &[]);
+        assert_eq!(response.header("endpoint-load-metrics"), None);
+        weak += u32::from(response.pod() == "weak");
+    }
+    assert!((30..110).contains(&weak), "one to five: {weak}");
 }

@@ -63,6 +63,14 @@ pub(super) fn describe(balance: &BalanceSpec) -> String {
             format!(" aggression {aggression}")
         };
     }
+    if let Some(report) = &balance.load_report {
+        text += &format!(
+            ", load as reported in {} for {} ms",
+            report.header,
+            report.expiry.milliseconds()
+        );
+        text += if report.keep { ", kept" } else { "" };
+    }
     text += &balance
         .report_header
         .as_ref()

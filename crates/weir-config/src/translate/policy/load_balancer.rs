@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_model::{Algorithm, BalanceSpec, Choices, Cidr, EndpointOverride, LeastRequest, SlowStart};
+use weir_model::{
+    Algorithm, BalanceSpec, Choices, Cidr, EndpointOverride, LeastRequest, LoadReport, SlowStart,
+};
 
 use super::dialect::Dialect;
 use super::hash::{consistent_hash, header_name, union_rule};
+use super::values::{flag, overwrite, period, read};
 use crate::resource::Finding;
 use crate::resource::decode::{Decoder, Field, Fields};
 
@@ -32,7 +35,7 @@ const TYPES: [(&str, BalancerType); 6] = [
 ];
 
 /// Fields that a type excludes, and why (CEL rules of Envoy Gateway's `LoadBalancer`).
-const EXCLUDED: [(&str, &[BalancerType], &str); 3] = [
+const EXCLUDED: [(&str, &[BalancerType], &str); 4] = [
     (
         "slowStart",
         &[
@@ -41,6 +44,11 @@ const EXCLUDED: [(&str, &[BalancerType], &str); 3] = [
             BalancerType::DynamicModule,
         ],
         "slowStart is supported for RoundRobin, LeastRequest and BackendUtilization only",
+    ),
+    (
+        "loadReport",
+        &[BalancerType::Random, BalancerType::ConsistentHash],
+        "loadReport is supported for RoundRobin and LeastRequest only",
     ),
     (
         "zoneAware",
@@ -65,7 +73,12 @@ pub(super) fn balance_spec(decoder: &mut Decoder, field: Field<'_>, dialect: Dia
         "backendUtilization",
         "dynamicModule",
     ];
-    let fields = dialect.fields(decoder, field, &common, &["leastRequest", "reportHeader"])?;
+    let fields = dialect.fields(
+        decoder,
+        field,
+        &common,
+        &["leastRequest", "reportHeader", "loadReport"],
+    )?;
     let kind_field = fields.required(decoder, "type")?;
     let kind = decoder.choice(kind_field, &TYPES)?.value;
     let mark = decoder.mark();
@@ -80,6 +93,9 @@ pub(super) fn balance_spec(decoder: &mut Decoder, field: Field<'_>, dialect: Dia
     let slow_start = fields
         .optional("slowStart")
         .and_then(|block| slow_start(decoder, block, dialect));
+    let load_report = dialect
+        .own(fields, "loadReport")
+        .and_then(|block| load_report(decoder, block));
     let report_header = dialect
         .own(fields, "reportHeader")
         .and_then(|field| header_name(decoder, field));
@@ -91,6 +107,7 @@ pub(super) fn balance_spec(decoder: &mut Decoder, field: Field<'_>, dialect: Dia
         algorithm: algorithm?,
         endpoint_override,
         slow_start,
+        load_report,
         load_bound: None,
         report_header,
     })
@@ -242,6 +259,16 @@ fn slow_start(decoder: &mut Decoder, block: Field<'_>, dialect: Dialect) -> Opti
     if let Some(field) = dialect.own(fields, "minWeightPercent") {
         options.min_weight_percent = u8::try_from(decoder.integer(field, 0..=100)?.value).ok()?;
     }
+    Some(options)
+}
+
+/// weir's `loadReport` block (row HC15).
+fn load_report(decoder: &mut Decoder, block: Field<'_>) -> Option<LoadReport> {
+    let fields = decoder.fields(block, &["header", "expiry", "keepHeader"])?;
+    let mut options = LoadReport::default();
+    overwrite(&mut options.header, read(decoder, fields, "header", header_name));
+    overwrite(&mut options.expiry, read(decoder, fields, "expiry", period));
+    overwrite(&mut options.keep, read(decoder, fields, "keepHeader", flag));
     Some(options)
 }
 

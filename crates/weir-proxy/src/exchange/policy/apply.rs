@@ -77,6 +77,15 @@ pub(in crate::exchange) fn decorate(exchange: &Exchange<'_>, way: &Way<'_>, resp
         let edits = &mut response.edits;
         identity::tell_request_id(exchange, |id| edits.set("x-request-id", id, fields, bytes));
     }
+    if let Some(report) = way
+        .forward
+        .spec
+        .load_report
+        .as_ref()
+        .filter(|report| !report.keep)
+    {
+        response.edits.remove(&report.header, fields, bytes);
+    }
     for change in &policy.response_headers {
         headers::apply(change, &mut response.edits, fields, bytes);
     }

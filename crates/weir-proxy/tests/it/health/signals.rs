@@ -2,6 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
+use weir_model::{Algorithm, BalanceSpec, LoadReport};
+
 use super::*;
 
 /// An endpoint whose answers, or those to probes, ask to be taken out while that is wanted.
@@ -107,4 +109,54 @@ fn hc01_a_defect_costs_one_probe_and_not_all_that_follow() {
         reports.iter().all(|report| report.probes > 2 && report.score > 0),
         "{reports:?}"
     );
+}
+
+/// Says of itself what `said` says.
+fn reporting(name: &'static str, said: &Arc<Mutex<String>>) -> Backend {
+    let said = Arc::clone(said);
+    Backend::answering(move |_| respond(200, &said.lock().unwrap(), name.as_bytes()))
+}
+
+#[test]
+fn hc15_an_endpoint_gets_as_much_as_it_says_it_can_take() {
+    let said: [Arc<Mutex<String>>; 2] = Default::default();
+    let [a, b] = [reporting("a", &said[0]), reporting("b", &said[1])];
+    let expiry = Period::clamped(Duration::from_millis(1_000));
+    let started = |load_report: Option<LoadReport>| {
+        let plan = Plan::to(&[a.address, b.address]).balance(BalanceSpec {
+            algorithm: Algorithm::RoundRobin,
+            load_report,
+            ..BalanceSpec::default()
+        });
+        Watched::new(&plan)
+    };
+    let share = |watched: &Watched| answers(&watched.rig, 400).get("a").copied().unwrap_or(0);
+    *said[0].lock().unwrap() = "X-Capacity: 25%\r\n".to_owned();
+    *said[1].lock().unwrap() = "X-Capacity: 100%\r\n".to_owned();
+    let deaf = started(None);
+    assert!((190..=210).contains(&share(&deaf)), "{}", share(&deaf));
+    assert_eq!(
+        deaf.rig
+            .get("/")
+            .field("x-capacity")
+            .map(|value| value.ends_with('%')),
+        Some(true)
+    );
+
+    let report = LoadReport {
+        header: "x-capacity".into(),
+        expiry,
+        keep: false,
+    };
+    let watched = started(Some(report.clone()));
+    let found = share(&watched);
+    assert!((50..115).contains(&found), "one to four: {found}");
+    assert_eq!(watched.rig.get("/").field("x-capacity"), None, "taken away");
+    // What says nothing that can be read says nothing.
+    *said[0].lock().unwrap() = "X-Capacity: lots\r\n".to_owned();
+    eventually("what it said is forgotten", || {
+        (180..=220).contains(&share(&watched))
+    });
+    let keeping = started(Some(LoadReport { keep: true, ..report }));
+    assert!(keeping.rig.get("/").field("x-capacity").is_some());
 }

@@ -1,7 +1,10 @@
 //! One bad document per rule, and what each valid document means (rows LB10, LB15, LB18, CH06, EO06).
 
+use std::time::Duration;
+
 use weir_model::{
-    Algorithm, BalanceSpec, Choices, HashSource, LeastRequest, MissingKey, ObjectName, Severity,
+    Algorithm, BalanceSpec, Choices, HashSource, LeastRequest, LoadReport, MissingKey, ObjectName, Period,
+    Severity,
 };
 
 use super::super::merge::merged;
@@ -314,6 +317,41 @@ fn weirs_own_fields_belong_to_weirs_own_kind() {
             "W0301 4:3 BackendTrafficPolicy has no field \"reportHeader\"",
         ]
     );
+}
+
+#[test]
+fn hc15_load_reports_have_a_header_and_an_expiry() {
+    let spec = |own: &str| format!("loadBalancer:\n  type: RoundRobin\n  loadReport: {own}\n");
+    let report = |own: &str| {
+        judge("TrafficPolicy", &spec(own))
+            .0
+            .and_then(|found| found.load_report)
+    };
+    assert_eq!(report("{}"), Some(LoadReport::default()));
+    assert_eq!(
+        report("{header: X-Capacity, expiry: 5s, keepHeader: true}"),
+        Some(LoadReport {
+            header: "x-capacity".into(),
+            expiry: Period::clamped(Duration::from_secs(5)),
+            keep: true,
+        })
+    );
+    for (kind, text, found) in [
+        ("BackendTrafficPolicy", spec("{}"), "W0301 3:3"),
+        ("TrafficPolicy", spec("{expiry: 0s}"), "E0303 3:"),
+        ("TrafficPolicy", spec("{header: 'a b'}"), "E0303 3:"),
+        (
+            "TrafficPolicy",
+            spec("{}").replace("RoundRobin", "Random"),
+            "E0308 3:3",
+        ),
+    ] {
+        let findings = judge(kind, &text).1;
+        assert!(
+            findings.iter().any(|finding| finding.starts_with(found)),
+            "{text}: {findings:?}"
+        );
+    }
 }
 
 #[test]
