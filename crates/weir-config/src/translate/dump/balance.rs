@@ -1,6 +1,6 @@
 //! How endpoints are picked.
 
-use weir_model::{Algorithm, BalanceSpec, Choices, HashSource, HashTable};
+use weir_model::{Algorithm, BalanceSpec, Choices, HashSource, HashTable, LoadReport};
 
 use super::list;
 
@@ -63,20 +63,23 @@ pub(super) fn describe(balance: &BalanceSpec) -> String {
             format!(" aggression {aggression}")
         };
     }
-    if let Some(report) = &balance.load_report {
-        text += &format!(
-            ", load as reported in {} for {} ms",
-            report.header,
-            report.expiry.milliseconds()
-        );
-        text += if report.keep { ", kept" } else { "" };
-    }
+    text += &balance
+        .load_report
+        .as_ref()
+        .map(describe_report)
+        .unwrap_or_default();
     text += &balance
         .report_header
         .as_ref()
         .map(|name| format!(", pick reported in {name}"))
         .unwrap_or_default();
     text
+}
+
+fn describe_report(report: &LoadReport) -> String {
+    let kept = if report.keep { ", kept" } else { "" };
+    let expiry_ms = report.expiry.milliseconds();
+    format!(", load as reported in {} for {expiry_ms} ms{kept}", report.header)
 }
 
 fn describe_source(source: &HashSource) -> String {
