@@ -188,6 +188,14 @@ impl Balancer {
         self.candidates.availability()
     }
 
+    /// Whether some tier uses all its endpoints because too few are usable (row LB25).
+    pub fn is_in_panic(&self, now_ms: u64) -> bool {
+        if self.candidates.is_due(now_ms) {
+            self.refresh(now_ms);
+        }
+        self.tiers.iter().any(|tier| tier.ready.panics())
+    }
+
     /// Whether picks depend on how endpoints have answered: tries are then to be held with [`crate::Lease::watched`]
     /// and told with [`crate::Lease::answered`]. Without that the algorithm goes by requests in flight alone.
     #[inline]

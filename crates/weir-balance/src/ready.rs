@@ -190,6 +190,11 @@ impl Ready {
         }
     }
 
+    /// Whether that is so.
+    pub(crate) fn panics(&self) -> bool {
+        self.heeded.load(Relaxed) == DECIDED
+    }
+
     /// How many endpoints there are, and how many of them nothing speaks against. Those that a person has taken out do
     /// not count.
     pub(crate) fn availability(&self) -> Availability {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use weir_model::{Config, Endpoint, ListenerKey};
+use weir_balance::{Change, Override};
+use weir_model::{Config, Endpoint, EndpointAddress, ListenerKey};
 
-use crate::Event;
 use crate::command::Command;
-use crate::compile::{Compiler, Snapshot, UnknownBackend};
+use crate::compile::{Compiler, Snapshot, UnknownBackend, UnknownEndpoint};
 use crate::prober::Prober;
 use crate::shared::Shared;
+use crate::{Event, Judge};
 
 /// What one publication did.
 #[derive(Clone, Debug)]
@@ -55,11 +56,7 @@ impl Control {
         PublishReport {
             generation: self.compiler.snapshot().generation,
             is_changed,
-            listeners: self
-                .listeners
-                .iter()
-                .map(|(key, state)| (*key, state.clone()))
-                .collect(),
+            listeners: self.listeners(),
         }
     }
 
@@ -73,6 +70,34 @@ impl Control {
             self.install(snapshot);
         }
         Ok(())
+    }
+
+    /// Lets a person's decision hold at an endpoint.
+    pub(crate) fn decide(
+        &mut self,
+        address: &EndpointAddress,
+        decided: Override,
+    ) -> Result<Vec<Change>, UnknownEndpoint> {
+        let (changes, snapshot) = self.compiler.decide(address, decided)?;
+        match snapshot {
+            Some(snapshot) => self.install(snapshot),
+            // Unused connections to what is disabled are closed.
+            None => self.shared.tell_workers(|| Command::Refresh),
+        }
+        for change in &changes {
+            self.shared.tell(Event::EndpointChanged {
+                endpoint: address.clone(),
+                judge: Judge::Person,
+                change: change.clone(),
+            });
+        }
+        Ok(changes)
+    }
+
+    /// Every listener, in order of its key: the address that it is bound to, or why it is not.
+    pub(crate) fn listeners(&self) -> Vec<(ListenerKey, Result<SocketAddr, Arc<str>>)> {
+        let listeners = self.listeners.iter();
+        listeners.map(|(key, state)| (*key, state.clone())).collect()
     }
 
     /// The part of this that the resolver uses.

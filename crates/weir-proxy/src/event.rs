@@ -77,4 +77,6 @@ pub enum Judge {
     Probe(Arc<str>),
     /// The answers to requests of the backend with this key.
     Backend(Arc<str>),
+    /// Somebody, by hand (row HC18).
+    Person,
 }

@@ -1,18 +1,19 @@
 //! The data plane as the rest of weir sees it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use weir_balance::{Rng, TokenKey, TokenKeys};
-use weir_model::{Config, Endpoint};
+use weir_balance::{Change, Override, Rng, TokenKey, TokenKeys};
+use weir_model::{Config, Endpoint, EndpointAddress, ListenerKey};
 use weir_net::Epoch;
 
 use crate::access_log::AccessLogger;
 use crate::command::{Command, inbox};
-use crate::compile::{Compiler, UnknownBackend};
+use crate::compile::{BackendReport, Compiler, UnknownBackend, UnknownEndpoint};
 use crate::control::{Control, PublishReport};
 use crate::health::HealthReport;
 use crate::lock::lock;
@@ -109,6 +110,36 @@ impl Gateway {
     /// Replaces the endpoints of one backend, by its key, without looking at anything else (row BX14).
     pub fn update_endpoints(&self, backend: &str, endpoints: Arc<[Endpoint]>) -> Result<(), UnknownBackend> {
         lock(&self.control).update_endpoints(backend, endpoints)
+    }
+
+    /// Lets a person's decision hold at the endpoint of that address, for every backend that lists it, until the next one
+    /// (row HC18). It outlives publications; the default takes it back. Says what it changed.
+    pub fn set_override(
+        &self,
+        endpoint: &EndpointAddress,
+        decided: Override,
+    ) -> Result<Vec<Change>, UnknownEndpoint> {
+        lock(&self.control).decide(endpoint, decided)
+    }
+
+    /// What people have decided, ordered by address; also of endpoints that no backend lists at the moment.
+    pub fn overrides(&self) -> Vec<(EndpointAddress, Override)> {
+        lock(&self.control).compiler().overrides()
+    }
+
+    /// What goes on at every backend, ordered by key.
+    pub fn backends(&self) -> Vec<BackendReport> {
+        lock(&self.control).compiler().report()
+    }
+
+    /// Every listener, in order of its key: the address that it is bound to, or why it is not.
+    pub fn listeners(&self) -> Vec<(ListenerKey, Result<SocketAddr, Arc<str>>)> {
+        lock(&self.control).listeners()
+    }
+
+    /// Number of the running snapshot; 0 before the first publication.
+    pub fn generation(&self) -> u64 {
+        self.shared.generation()
     }
 
     /// The running configuration, endpoint updates included.

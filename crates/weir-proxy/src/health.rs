@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use weir_balance::{ProbeOutcome, Verdict};
+use weir_balance::{Change, ProbeOutcome, Verdict};
 use weir_model::EndpointAddress;
 
+use crate::Judge;
 use crate::lock::lock;
 
 /// Failed probes that are remembered, the last ones (row HC17).
@@ -72,6 +73,17 @@ pub struct ProbeRecord {
     pub duration_us: u64,
     /// How it ended.
     pub outcome: ProbeOutcome,
+}
+
+/// What has become of an endpoint.
+#[derive(Clone, Debug)]
+pub struct ChangeRecord {
+    /// When, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Who has found that out.
+    pub judge: Judge,
+    /// What, and why.
+    pub change: Change,
 }
 
 /// An endpoint of a backend under a passive check.

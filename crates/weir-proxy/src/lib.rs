@@ -34,10 +34,10 @@ mod transit;
 mod upstream;
 mod worker;
 
-pub use compile::UnknownBackend;
+pub use compile::{BackendReport, EndpointStanding, Loads, MemberReport, UnknownBackend, UnknownEndpoint};
 pub use control::PublishReport;
 pub use event::{Event, Judge};
 pub use gateway::{DrainReport, Gateway};
-pub use health::{EjectionReport, HealthReport, ProbeRecord, ProbeReport};
+pub use health::{ChangeRecord, EjectionReport, HealthReport, ProbeRecord, ProbeReport};
 pub use options::{AccessLog, EventSink, Limits, Options};
 pub use stats::{EndpointReport, FailureReport, RuleReport, Stats};

@@ -262,9 +262,11 @@ impl Work {
         };
         probed.history.note(record, change.is_some());
         if let Some(change) = change {
+            let judge = Judge::Probe(Arc::clone(&plan.text));
+            probed.endpoint.note(judge.clone(), change.clone());
             self.shared.tell(Event::EndpointChanged {
                 endpoint: probed.endpoint.address.clone(),
-                judge: Judge::Probe(Arc::clone(&plan.text)),
+                judge,
                 change,
             });
         }
@@ -293,9 +295,11 @@ impl Passive {
         if matches!(change, Change::Ejected(_)) {
             endpoint.count_ejection();
         }
+        let judge = Judge::Backend(Arc::clone(&self.backend));
+        endpoint.note(judge.clone(), change.clone());
         shared.tell(Event::EndpointChanged {
             endpoint: endpoint.address.clone(),
-            judge: Judge::Backend(Arc::clone(&self.backend)),
+            judge,
             change,
         });
     }

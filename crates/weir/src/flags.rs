@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::value::{LogFilter, parse_duration, parse_name_server};
+use crate::value::{AdminPlace, LogFilter, parse_admin, parse_duration, parse_name_server};
 
 /// Flags that every command understands.
 #[derive(Args, Clone, Debug)]
@@ -80,6 +80,49 @@ pub(crate) enum Color {
     Never,
 }
 
+/// Where a serving process answers questions about itself.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Admin options")]
+pub(crate) struct AdminArgs {
+    /// Where the admin API is served: addresses, Unix sockets as unix:PATH, or off. An address that other machines reach
+    /// needs a token. Default: 127.0.0.1:19000, and /run/weir/admin.sock where there is /run/weir
+    #[arg(long, value_name = "ADDRESS|off", env = "WEIR_ADMIN", hide_env_values = true, value_delimiter = ',', value_parser = parse_admin)]
+    pub(crate) admin: Vec<AdminPlace>,
+
+    /// File with the token that opens the admin API to other machines, and to changes over TCP
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "WEIR_ADMIN_TOKEN_FILE",
+        conflicts_with = "admin_token"
+    )]
+    pub(crate) admin_token_file: Option<PathBuf>,
+
+    /// The token itself; other users of this machine can see it in the list of processes, not in the environment
+    #[arg(long, value_name = "TOKEN", env = "WEIR_ADMIN_TOKEN", hide_env_values = true)]
+    pub(crate) admin_token: Option<String>,
+
+    /// Where only /livez, /readyz and /healthz are served, to everybody
+    #[arg(
+        long,
+        alias = "health-probe-bind-address",
+        value_name = "[ADDRESS]:PORT",
+        env = "WEIR_HEALTH_ADDRESS",
+        value_parser = parse_admin
+    )]
+    pub(crate) health_address: Option<AdminPlace>,
+
+    /// Where only these and /metrics are served, to everybody
+    #[arg(
+        long,
+        alias = "metrics-bind-address",
+        value_name = "[ADDRESS]:PORT",
+        env = "WEIR_METRICS_ADDRESS",
+        value_parser = parse_admin
+    )]
+    pub(crate) metrics_address: Option<AdminPlace>,
+}
+
 /// Flags of the data plane, shared by the commands that have one.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PlaneArgs {
@@ -90,6 +133,11 @@ pub(crate) struct PlaneArgs {
     /// Longest time for requests in progress to finish at the end
     #[arg(long, value_name = "TIME", env = "WEIR_DRAIN_TIMEOUT", default_value = "30s", value_parser = parse_duration)]
     pub(crate) drain_timeout: Duration,
+
+    /// Time between the signal to end and the moment when new connections are refused: /readyz says no already, so that
+    /// whoever sends requests here can look elsewhere
+    #[arg(long, value_name = "TIME", env = "WEIR_DRAIN_DELAY", default_value = "0s", value_parser = parse_duration)]
+    pub(crate) drain_delay: Duration,
 
     /// Seed of every random choice; the same seed makes the same choices. Default: from the kernel
     #[arg(long, value_name = "NUMBER", env = "WEIR_SEED")]

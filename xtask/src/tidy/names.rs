@@ -17,6 +17,10 @@ pub(crate) fn check(source: &Source) -> Vec<Violation> {
     for keyword in ["struct", "enum", "trait", "type", "union"] {
         for at in syntax::find_words(code, keyword) {
             let name = word(&code[at + keyword.len()..]);
+            // An associated type is called what its trait says.
+            if keyword == "type" && code[..at].ends_with([' ', '\t']) && !is_public(code, at) {
+                continue;
+            }
             if EMPTY_NAMES.contains(&last_word(name)) {
                 let advice = format!("{name}: name what it is; docs/lexicon.md has the words");
                 violations.push(Violation::new(&source.path, source.line(at), "type name", advice));
@@ -113,6 +117,8 @@ mod tests {
             ("pub struct RequestContext;", Some("type name")),
             ("enum Info { A }", Some("type name")),
             ("type ConnectionManager = u8;", Some("type name")),
+            ("pub type ConnectionManager = u8;", Some("type name")),
+            ("impl Body for Text {\n    type Data = Bytes;\n}", None),
             ("struct Database;", None),
             ("struct SessionPersistence;", None),
             ("// struct Helper", None),

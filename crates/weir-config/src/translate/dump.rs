@@ -9,8 +9,12 @@ use weir_model::{
 };
 
 mod balance;
+mod json;
+mod secret;
 mod traffic;
 mod upstream;
+
+pub use json::{config_json, destinations, matches};
 
 /// The whole `Config`, one thing per line.
 pub fn dump(config: &Config) -> String {
@@ -102,7 +106,7 @@ impl Dump<'_, '_> {
             writeln!(self.out, "    match {}", describe_match(one))?;
         }
         for filter in &rule.filters {
-            writeln!(self.out, "    filter {}", self.filter(filter))?;
+            writeln!(self.out, "    filter {}", describe_filter(self.config, filter))?;
         }
         match &rule.action {
             Action::Answer(answer) => return writeln!(self.out, "    answer {}", describe_answer(answer)),
@@ -143,34 +147,9 @@ impl Dump<'_, '_> {
             Target::Answer(answer) => writeln!(self.out, "answer {}", describe_answer(answer))?,
         }
         for filter in &destination.filters {
-            writeln!(self.out, "      filter {}", self.filter(filter))?;
+            writeln!(self.out, "      filter {}", describe_filter(self.config, filter))?;
         }
         Ok(())
-    }
-
-    fn filter(&self, filter: &Filter) -> String {
-        match filter {
-            Filter::RequestHeaders(change) => format!("request headers {}", describe_change(change)),
-            Filter::ResponseHeaders(change) => format!("response headers {}", describe_change(change)),
-            Filter::Rewrite(rewrite) => format!("rewrite {}", describe_rewrite(rewrite)),
-            Filter::Mirror(mirror) => {
-                let percent = mirror.fraction.ratio() * 100.0;
-                format!(
-                    "mirror {percent} % to {}",
-                    self.config.backend(mirror.backend).key
-                )
-            }
-            Filter::Identity(fields) => format!("identity {}", describe_identity(*fields)),
-            Filter::Cors(cors) => format!(
-                "cors origins {} methods {} headers {} expose {} credentials {} max age {:?}",
-                list(&cors.allow_origins, describe_origin),
-                list(&cors.allow_methods, |method| method.to_string()),
-                list(&cors.allow_headers, |header| header.to_string()),
-                list(&cors.expose_headers, |header| header.to_string()),
-                cors.allow_credentials,
-                cors.max_age
-            ),
-        }
     }
 
     fn backend(&mut self, backend: &Backend) -> fmt::Result {
@@ -210,6 +189,28 @@ impl Dump<'_, '_> {
     }
 }
 
+fn describe_filter(config: &Config, filter: &Filter) -> String {
+    match filter {
+        Filter::RequestHeaders(change) => format!("request headers {}", describe_change(change)),
+        Filter::ResponseHeaders(change) => format!("response headers {}", describe_change(change)),
+        Filter::Rewrite(rewrite) => format!("rewrite {}", describe_rewrite(rewrite)),
+        Filter::Mirror(mirror) => {
+            let percent = mirror.fraction.ratio() * 100.0;
+            format!("mirror {percent} % to {}", config.backend(mirror.backend).key)
+        }
+        Filter::Identity(fields) => format!("identity {}", describe_identity(*fields)),
+        Filter::Cors(cors) => format!(
+            "cors origins {} methods {} headers {} expose {} credentials {} max age {:?}",
+            list(&cors.allow_origins, describe_origin),
+            list(&cors.allow_methods, |method| method.to_string()),
+            list(&cors.allow_headers, |header| header.to_string()),
+            list(&cors.expose_headers, |header| header.to_string()),
+            cors.allow_credentials,
+            cors.max_age
+        ),
+    }
+}
+
 fn describe_identity(fields: IdentityFields) -> String {
     // Its own words say it best: one flag each.
     format!("{fields:?}").replace("IdentityFields ", "")
@@ -235,10 +236,10 @@ fn describe_match(one: &Match) -> String {
         text += &format!(", method {method}");
     }
     for HeaderMatch { name, value } in &one.headers {
-        text += &format!(", header {name} {}", describe_value(value));
+        text += &format!(", header {name} {}", describe_named_value(name, value));
     }
     for QueryMatch { name, value } in &one.query {
-        text += &format!(", query {name} {}", describe_value(value));
+        text += &format!(", query {name} {}", describe_named_value(name, value));
     }
     text
 }
@@ -247,6 +248,14 @@ fn describe_value(value: &ValueMatch) -> String {
     match value {
         ValueMatch::Exact(text) => format!("= {text}"),
         ValueMatch::Regex(text) => format!("~ {text}"),
+    }
+}
+
+/// The same, unless the name says that the value is a secret.
+fn describe_named_value(name: &str, value: &ValueMatch) -> String {
+    match value {
+        ValueMatch::Exact(text) => format!("= {}", secret::shown(name, text)),
+        ValueMatch::Regex(text) => format!("~ {}", secret::shown(name, text)),
     }
 }
 
@@ -287,7 +296,7 @@ fn describe_rewrite(rewrite: &Rewrite) -> String {
     let query = rewrite
         .query
         .as_ref()
-        .map(|query| format!(" query {query}"))
+        .map(|query| format!(" query {}", secret::query(query)))
         .unwrap_or_default();
     (host + &path + &query).trim_start().to_string()
 }
@@ -301,7 +310,9 @@ fn describe_path(path: &PathRewrite) -> String {
 }
 
 fn describe_change(change: &HeaderChange) -> String {
-    let pair = |(name, value): &(std::sync::Arc<str>, std::sync::Arc<str>)| format!("{name}: {value}");
+    let pair = |(name, value): &(std::sync::Arc<str>, std::sync::Arc<str>)| {
+        format!("{name}: {}", secret::shown(name, value))
+    };
     let set = list(&change.set, pair);
     let add = list(&change.add, pair);
     let remove = list(&change.remove, |name| name.to_string());

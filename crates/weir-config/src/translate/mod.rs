@@ -37,7 +37,7 @@ mod tls;
 mod translation;
 mod translator;
 
-pub use dump::{dump, treatment};
+pub use dump::{config_json, destinations, dump, matches, treatment};
 pub use options::{CONTROLLER_NAME, ENVOY_GATEWAY_CONTROLLER_NAME, Options};
 pub use policy::{ConsideredPolicy, PolicyLevel, PolicyPlace, PolicyVerdict, considered_policies};
 pub use translation::{Translation, translate};

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_balance::{Balancer, CandidateSpec, Member, TokenHolders, TokenKeys};
-use weir_model::{BalanceSpec, Endpoint, Failover, Percent, UpstreamSpec};
+use weir_balance::{Balancer, CandidateSpec, Member, TokenHolders};
+use weir_model::{BalanceSpec, Endpoint, EndpointAddress, Failover, Percent, UpstreamSpec};
 
 use super::checked::{CheckedUpstreams, Endpoints};
 use super::checks::{CheckedUpstream, Passive};
 use super::live::{Live, LiveEndpoint};
+use super::report::{BackendParts, BackendReport};
 use super::snapshot::{BalancerSlot, CompiledBalancer};
 use crate::health::EjectionReport;
 
@@ -86,6 +87,35 @@ impl Backends {
         true
     }
 
+    /// Makes the balancers over an endpoint be built anew.
+    pub(crate) fn touch(&mut self, address: &EndpointAddress) {
+        for backend in self.by_key.values_mut() {
+            let is_listed = backend
+                .endpoints
+                .iter()
+                .any(|endpoint| endpoint.address == *address);
+            backend.revision += u64::from(is_listed);
+        }
+    }
+
+    /// What goes on at all of them, ordered by key.
+    pub(crate) fn report(&self, live: &Live, now_ms: u64) -> Vec<BackendReport> {
+        let report = |(key, backend): (&Arc<str>, &CompiledBackend)| {
+            let balancers = backend.claims.iter().filter_map(|claim| claim.built.as_ref());
+            let parts = BackendParts {
+                key,
+                endpoints: &backend.endpoints,
+                live: &backend.live,
+                upstreams: backend.upstreams.all().cloned().collect(),
+                is_in_panic: balancers.clone().any(|(_, one)| one.balancer.is_in_panic(now_ms)),
+            };
+            parts.report(live)
+        };
+        let mut reports: Vec<BackendReport> = self.by_key.iter().map(report).collect();
+        reports.sort_by(|one, other| one.key.cmp(&other.key));
+        reports
+    }
+
     /// Drops the backends that are not wanted, with their slots.
     pub(crate) fn retain(&mut self, is_wanted: impl Fn(&str) -> bool, live: &mut Live) {
         let (free_slots, is_passive_changed) = (&mut self.free_slots, &mut self.is_passive_changed);
@@ -156,8 +186,7 @@ impl Backends {
                     before => match backend.upstreams.of(&claim.usage.upstream) {
                         Some(upstream) => {
                             let before = before.as_ref().map(|(_, before)| &before.balancer);
-                            let keys = &live.session_keys;
-                            Arc::new(balancer(of, &claim.usage, upstream, before, keys))
+                            Arc::new(balancer(of, &claim.usage, upstream, before, live))
                         }
                         None => {
                             debug_assert!(false, "every claim has its upstream");
@@ -203,11 +232,15 @@ fn balancer(
     usage: &Usage,
     upstream: &Arc<CheckedUpstream>,
     before: Option<&Balancer>,
-    keys: &TokenKeys,
+    live: &Live,
 ) -> CompiledBalancer {
     let members = (0u32..).zip(of.endpoints.iter().zip(&**of.live));
-    let members = members.map(|(index, (endpoint, live))| {
-        let member = Member::new(endpoint.clone(), Arc::clone(&live.state));
+    let members = members.map(|(index, (endpoint, one))| {
+        let mut endpoint = endpoint.clone();
+        if let Some(decided) = live.overrides().get(&endpoint.address) {
+            endpoint.weight = decided.weight(endpoint.weight);
+        }
+        let member = Member::new(endpoint, Arc::clone(&one.state));
         upstream.seats(index).fold(member, Member::heeding)
     });
     let mut candidates = CandidateSpec::new(&usage.upstream, usage.failover);
@@ -225,7 +258,7 @@ fn balancer(
         upstream: Arc::clone(upstream),
         holders: usage.has_sessions.then(|| {
             let addresses = of.endpoints.iter().map(|endpoint| &endpoint.address);
-            Box::new(TokenHolders::new(keys, addresses))
+            Box::new(TokenHolders::new(&live.session_keys, addresses))
         }),
     }
 }

@@ -6,9 +6,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use weir_balance::{Rng, TokenKeys};
+use weir_balance::{Change, Decision, Override, Rng, TokenKeys};
 use weir_model::{
-    Algorithm, Backend, BalanceSpec, Config, Endpoint, EndpointSource, Failover, Listener, RouteId,
+    Algorithm, Backend, BalanceSpec, Config, Endpoint, EndpointAddress, EndpointSource, Failover, Listener,
+    RouteId,
 };
 use weir_net::Epoch;
 use weir_route::{Router, are_chosen_alike};
@@ -17,6 +18,7 @@ use super::backends::{Backends, Usage};
 use super::checks::CheckChanges;
 use super::live::Live;
 use super::names::{Name, NameTable, names_of};
+use super::report::BackendReport;
 use super::rules;
 use super::snapshot::{BalancerSlot, CompiledListener, CompiledRoute, SectionFacts, Snapshot};
 use crate::health::HealthReport;
@@ -50,6 +52,21 @@ impl fmt::Display for UnknownBackend {
 }
 
 impl std::error::Error for UnknownBackend {}
+
+/// No backend lists an endpoint of that address. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownEndpoint {
+    /// The address that was asked for.
+    pub address: EndpointAddress,
+}
+
+impl fmt::Display for UnknownEndpoint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "no endpoint {} in the running configuration", self.address)
+    }
+}
+
+impl std::error::Error for UnknownEndpoint {}
 
 impl Compiler {
     pub(crate) fn new(epoch: Epoch, rng: Rng, session_keys: TokenKeys) -> Self {
@@ -189,6 +206,42 @@ impl Compiler {
             probes: self.live.checks.report(),
             ejections: self.backends.report_ejections(),
         }
+    }
+
+    /// What goes on at all backends, ordered by key.
+    pub(crate) fn report(&self) -> Vec<BackendReport> {
+        self.backends.report(&self.live, self.epoch.elapsed_ms())
+    }
+
+    /// What people have decided about endpoints.
+    pub(crate) fn overrides(&self) -> Vec<(EndpointAddress, Override)> {
+        let overrides = self.live.overrides().iter();
+        overrides
+            .map(|(address, decided)| (address.clone(), *decided))
+            .collect()
+    }
+
+    /// Lets a decision hold at an endpoint. Says what that changed, and gives the next snapshot if one is needed.
+    pub(crate) fn decide(
+        &mut self,
+        address: &EndpointAddress,
+        decided: Override,
+    ) -> Result<(Vec<Change>, Option<Arc<Snapshot>>), UnknownEndpoint> {
+        let Some(changes) = self.live.decide(address, decided) else {
+            return Err(UnknownEndpoint {
+                address: address.clone(),
+            });
+        };
+        let is_reweighted = |change: &Change| matches!(change, Change::Decided(Decision::Weight(_)));
+        let snapshot = changes.iter().any(is_reweighted).then(|| {
+            self.backends.touch(address);
+            let (listeners, routes) = (
+                Arc::clone(&self.snapshot.listeners),
+                Arc::clone(&self.snapshot.routes),
+            );
+            self.install(listeners, routes)
+        });
+        Ok((changes, snapshot))
     }
 
     /// Brings the backends in line with `config`.

@@ -1,15 +1,19 @@
 //! What outlives a snapshot: endpoints with their load, rules with their cursors.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use weir_balance::{Counters, EndpointState, Rng, Scope, Spread, TokenKeys, cursor_start};
+use weir_balance::{Change, Counters, EndpointState, Override, Rng, Scope, Spread, TokenKeys, cursor_start};
 use weir_model::{Endpoint, EndpointAddress};
+use weir_net::wall;
 
 use super::checks::Checks;
 use super::limits::Limits;
 use super::upstream::Upstreams;
+use crate::Judge;
+use crate::health::ChangeRecord;
+use crate::lock::lock;
 use crate::queue::Queue;
 
 /// An endpoint as long as any backend lists it: its number, its load, whether it is still listed. Two backends that
@@ -30,9 +34,25 @@ pub(crate) struct LiveEndpoint {
     pub(crate) publication: u64,
     ejections: AtomicU64,
     is_listed: AtomicBool,
+    /// What has become of it last.
+    changed: Mutex<Option<ChangeRecord>>,
 }
 
 impl LiveEndpoint {
+    /// Notes what has become of it.
+    pub(crate) fn note(&self, judge: Judge, change: Change) {
+        *lock(&self.changed) = Some(ChangeRecord {
+            unix_ms: wall::unix_ms(),
+            judge,
+            change,
+        });
+    }
+
+    /// What was noted last.
+    pub(crate) fn changed(&self) -> Option<ChangeRecord> {
+        lock(&self.changed).clone()
+    }
+
     /// Whether some backend lists it. Workers close unused connections to one that none lists.
     pub(crate) fn is_listed(&self) -> bool {
         self.is_listed.load(Ordering::Relaxed)
@@ -79,6 +99,8 @@ pub(crate) struct Live {
     /// Number of the publication that is being made.
     pub(crate) publication: u64,
     pub(crate) checks: Checks,
+    /// What people have decided by hand; none of them is the default. Kept over reloads, also while the endpoint is away.
+    overrides: BTreeMap<EndpointAddress, Override>,
     endpoints: HashMap<EndpointAddress, (Arc<LiveEndpoint>, u32)>,
     rules: HashMap<Arc<str>, Arc<LiveRule>>,
     /// Turns of the balancers, by rule and destination.
@@ -97,6 +119,7 @@ impl Live {
             rng,
             ids: 0,
             publication: 1,
+            overrides: BTreeMap::new(),
             endpoints: HashMap::new(),
             rules: HashMap::new(),
             cursors: HashMap::new(),
@@ -124,7 +147,11 @@ impl Live {
                     publication: self.publication,
                     ejections: AtomicU64::new(0),
                     is_listed: AtomicBool::new(true),
+                    changed: Mutex::default(),
                 });
+                if let Some(decided) = self.overrides.get(&live.address) {
+                    decided.apply(&Override::default(), &live.state);
+                }
                 self.endpoints
                     .insert(endpoint.address.clone(), (Arc::clone(&live), 1));
                 live
@@ -144,6 +171,34 @@ impl Live {
                 self.endpoints.remove(&endpoint.address);
             }
         }
+    }
+
+    /// What people have decided by hand.
+    pub(crate) fn overrides(&self) -> &BTreeMap<EndpointAddress, Override> {
+        &self.overrides
+    }
+
+    /// Lets a decision hold at an endpoint. Says what that changed; `None` when no backend lists the endpoint and nothing
+    /// was decided of it either.
+    pub(crate) fn decide(&mut self, address: &EndpointAddress, decided: Override) -> Option<Vec<Change>> {
+        let live = self.endpoints.get(address).map(|(live, _)| live);
+        let before = self.overrides.get(address).copied();
+        if live.is_none() && before.is_none() {
+            return None;
+        }
+        if decided.is_default() {
+            self.overrides.remove(address);
+        } else {
+            self.overrides.insert(address.clone(), decided);
+        }
+        let changes = live.map(|live| {
+            let changes = decided.apply(&before.unwrap_or_default(), &live.state);
+            for change in &changes {
+                live.note(Judge::Person, change.clone());
+            }
+            changes
+        });
+        Some(changes.unwrap_or_default())
     }
 
     /// The rule of a key.

@@ -12,6 +12,7 @@ mod filters;
 mod limits;
 mod live;
 mod names;
+mod report;
 mod responses;
 mod rules;
 mod sessions;
@@ -21,12 +22,13 @@ mod upstream;
 
 pub(crate) use checks::{CheckChanges, CheckedUpstream, Passive, ProbeMode, Probed};
 pub(crate) use compiler::Compiler;
-pub use compiler::UnknownBackend;
+pub use compiler::{UnknownBackend, UnknownEndpoint};
 pub(crate) use filters::MirrorTarget;
 #[cfg(test)]
 pub(crate) use live::Live;
 pub(crate) use live::{LiveEndpoint, LiveRule};
 pub(crate) use names::{Name, names_of};
+pub use report::{BackendReport, EndpointStanding, Loads, MemberReport};
 pub(crate) use responses::ResponseRules;
 pub(crate) use sessions::CompiledSessions;
 pub(crate) use snapshot::{

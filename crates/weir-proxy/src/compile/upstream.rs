@@ -40,6 +40,12 @@ impl Upstreams {
         upstream
     }
 
+    /// What goes on at a backend, once per specification.
+    pub(crate) fn counters_of(&self, backend: &str) -> impl Iterator<Item = &Counters> {
+        let known = self.by_backend.get(backend).into_iter().flatten();
+        known.map(|upstream| &*upstream.counters)
+    }
+
     /// Forgets those that no snapshot holds any more.
     pub(crate) fn forget_unused(&mut self) {
         self.by_backend.retain(|_, known| {

@@ -21,7 +21,7 @@ pub(super) fn account(exchange: &Exchange<'_>, found: Option<&Found<'_>>) {
             recorder.retried(record.retries);
         }
         if let Some(pool) = record.endpoint.as_ref().filter(|_| record.is_relayed) {
-            recorder.served_by(&pool.endpoint);
+            recorder.served_by(&pool.endpoint, record.status);
         }
     }
     if let Some(log) = &worker.log {

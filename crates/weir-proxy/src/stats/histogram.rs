@@ -49,6 +49,17 @@ pub(crate) fn quantile_us(counts: &[u64], quantile: f64) -> u64 {
     0
 }
 
+/// How many of the counted durations are at most `bound_us`, as far as buckets tell.
+pub(crate) fn count_within(counts: &[u64], bound_us: u64) -> u64 {
+    let within = |(bucket, _): &(usize, &u64)| middle_of(*bucket) <= bound_us;
+    counts
+        .iter()
+        .enumerate()
+        .take_while(within)
+        .map(|(_, count)| count)
+        .sum()
+}
+
 fn bucket_of(duration_us: u64) -> usize {
     if duration_us < STEPS {
         return duration_us as usize;
@@ -100,5 +111,15 @@ mod tests {
             assert!((found - expected).abs() <= expected * 0.07, "{quantile}: {found}");
         }
         assert_eq!(quantile_us(&[], 0.5), 0);
+        for (bound_us, expected) in [
+            (0, 0.0),
+            (100, 100.0),
+            (500, 500.0),
+            (1100, 1000.0),
+            (u64::MAX, 1000.0),
+        ] {
+            let found = count_within(&counts, bound_us) as f64;
+            assert!((found - expected).abs() <= expected * 0.07, "{bound_us}: {found}");
+        }
     }
 }

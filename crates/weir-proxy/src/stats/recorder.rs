@@ -38,9 +38,10 @@ impl Counter {
 #[derive(Debug)]
 pub(crate) struct RuleCounters {
     pub(crate) rule: Arc<LiveRule>,
-    pub(crate) requests: Counter,
-    /// Answers by first digit of the status; 0 counts exchanges without any.
+    /// Exchanges by first digit of the status; 0 counts those without any.
     pub(crate) classes: [Counter; 6],
+    /// How long they took in all, microseconds.
+    pub(crate) duration_us: Counter,
     /// Tries after the first ones.
     pub(crate) retries: Counter,
     pub(crate) latency: Histogram,
@@ -51,7 +52,8 @@ pub(crate) struct RuleCounters {
 #[derive(Debug)]
 pub(crate) struct EndpointCounters {
     pub(crate) address: EndpointAddress,
-    pub(crate) requests: Counter,
+    /// Its answers by first digit of the status.
+    pub(crate) classes: [Counter; 6],
 }
 
 /// One worker's way to the counters of one rule.
@@ -64,8 +66,8 @@ pub(crate) struct RuleRecorder {
 impl RuleRecorder {
     /// Counts one finished exchange: its status, 0 when the client got none, and how long it took.
     pub(crate) fn finished(&self, status: u16, duration_us: u64) {
-        self.counters.requests.increment();
-        self.counters.classes[usize::from(status / 100).min(5)].increment();
+        self.counters.classes[class_of(status)].increment();
+        self.counters.duration_us.add(duration_us);
         self.counters.latency.record(duration_us);
     }
 
@@ -74,20 +76,25 @@ impl RuleRecorder {
         self.counters.retries.add(u64::from(times));
     }
 
-    /// Counts one exchange that this endpoint answered.
-    pub(crate) fn served_by(&self, endpoint: &LiveEndpoint) {
+    /// Counts one exchange that this endpoint answered with this status.
+    pub(crate) fn served_by(&self, endpoint: &LiveEndpoint, status: u16) {
         if let Some(counters) = self.endpoints.borrow().get(&endpoint.id) {
-            counters.requests.increment();
+            counters.classes[class_of(status)].increment();
             return;
         }
         let counters = Arc::new(EndpointCounters {
             address: endpoint.address.clone(),
-            requests: Counter::default(),
+            classes: Default::default(),
         });
-        counters.requests.increment();
+        counters.classes[class_of(status)].increment();
         lock(&self.counters.endpoints).push(Arc::clone(&counters));
         self.endpoints.borrow_mut().insert(endpoint.id, counters);
     }
+}
+
+/// Where a status is counted; 0 stands for no answer.
+fn class_of(status: u16) -> usize {
+    usize::from(status / 100).min(5)
 }
 
 /// Failures by reason, of one worker.
@@ -130,8 +137,8 @@ impl Recorder {
         }
         let counters = Arc::new(RuleCounters {
             rule: Arc::clone(rule),
-            requests: Counter::default(),
             classes: Default::default(),
+            duration_us: Counter::default(),
             retries: Counter::default(),
             latency: Histogram::new(),
             endpoints: Mutex::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_model::EndpointAddress;
 
-use super::histogram::quantile_us;
+use super::histogram::{count_within, quantile_us};
 use super::recorder::Registry;
 use crate::lock::lock;
 
@@ -38,6 +38,8 @@ pub struct RuleReport {
     pub requests: u64,
     /// By first digit of the status; index 0 counts exchanges that ended without an answer.
     pub classes: [u64; 6],
+    /// How long they took in all, microseconds.
+    pub duration_us: u64,
     /// Tries after the first ones.
     pub retries: u64,
     /// By endpoint that answered, ordered by address.
@@ -52,6 +54,8 @@ pub struct EndpointReport {
     pub address: EndpointAddress,
     /// How many.
     pub requests: u64,
+    /// By first digit of the status.
+    pub classes: [u64; 6],
 }
 
 impl RuleReport {
@@ -59,6 +63,11 @@ impl RuleReport {
     /// within 6.25 %. 0 before the first one.
     pub fn latency_quantile_us(&self, quantile: f64) -> u64 {
         quantile_us(&self.latency, quantile)
+    }
+
+    /// How many took no longer than `bound_us` microseconds; one that took about as long may count on either side.
+    pub fn within(&self, bound_us: u64) -> u64 {
+        count_within(&self.latency, bound_us)
     }
 
     /// Takes `earlier` away: what happened since then.
@@ -69,14 +78,17 @@ impl RuleReport {
                 .endpoints
                 .iter()
                 .find(|other| other.address == endpoint.address);
-            endpoint.requests = endpoint
-                .requests
-                .saturating_sub(before.map_or(0, |other| other.requests));
+            let Some(before) = before else { continue };
+            endpoint.requests = endpoint.requests.saturating_sub(before.requests);
+            for (class, before) in endpoint.classes.iter_mut().zip(before.classes) {
+                *class = class.saturating_sub(before);
+            }
         }
         let before = |index: usize| earlier.latency.get(index).copied().unwrap_or(0);
         Self {
             requests: self.requests.saturating_sub(earlier.requests),
             classes: std::array::from_fn(|index| self.classes[index].saturating_sub(earlier.classes[index])),
+            duration_us: self.duration_us.saturating_sub(earlier.duration_us),
             retries: self.retries.saturating_sub(earlier.retries),
             endpoints,
             latency: self
@@ -93,27 +105,32 @@ impl Registry {
     /// Adds everything up.
     pub(crate) fn report(&self) -> Stats {
         let mut rules: BTreeMap<Arc<str>, RuleReport> = BTreeMap::new();
-        let mut endpoints: BTreeMap<(Arc<str>, EndpointAddress), u64> = BTreeMap::new();
+        let mut endpoints: BTreeMap<(Arc<str>, EndpointAddress), EndpointReport> = BTreeMap::new();
         for counters in lock(&self.rules).iter() {
             let key = &counters.rule.key;
             let report = rules.entry(Arc::clone(key)).or_default();
-            report.requests += counters.requests.value();
+            report.duration_us += counters.duration_us.value();
             report.retries += counters.retries.value();
             for (sum, class) in report.classes.iter_mut().zip(&counters.classes) {
                 *sum += class.value();
             }
+            report.requests = report.classes.iter().sum();
             counters.latency.add_to(&mut report.latency);
             for endpoint in lock(&counters.endpoints).iter() {
                 let place = (Arc::clone(key), endpoint.address.clone());
-                *endpoints.entry(place).or_default() += endpoint.requests.value();
+                let sum = endpoints.entry(place).or_insert_with(|| EndpointReport {
+                    address: endpoint.address.clone(),
+                    requests: 0,
+                    classes: [0; 6],
+                });
+                for (sum, class) in sum.classes.iter_mut().zip(&endpoint.classes) {
+                    *sum += class.value();
+                }
+                sum.requests = sum.classes.iter().sum();
             }
         }
-        for ((key, address), requests) in endpoints {
-            rules
-                .entry(key)
-                .or_default()
-                .endpoints
-                .push(EndpointReport { address, requests });
+        for ((key, _), endpoint) in endpoints {
+            rules.entry(key).or_default().endpoints.push(endpoint);
         }
         let mut failures: BTreeMap<&'static str, u64> = BTreeMap::new();
         self.each_failure(|reason, count| *failures.entry(reason).or_default() += count);
@@ -149,7 +166,7 @@ mod tests {
             worker.rule(&rule).finished(200, 100);
             worker.rule(&rule).finished(503, 300);
             worker.rule(&rule).retried(2);
-            worker.rule(&rule).served_by(&listed[0]);
+            worker.rule(&rule).served_by(&listed[0], 200);
             worker.rule(&other).finished(0, 1);
             worker.failures.count("no_endpoints");
         }
@@ -161,8 +178,13 @@ mod tests {
             report.endpoints,
             [EndpointReport {
                 address: endpoint.address,
-                requests: 2
+                requests: 2,
+                classes: [0, 0, 2, 0, 0, 0],
             }]
+        );
+        assert_eq!(
+            (report.duration_us, report.within(200), report.within(1000)),
+            (800, 2, 4)
         );
         assert!(report.latency_quantile_us(0.5).abs_diff(100) < 7);
         assert_eq!(report.since(&report.clone()).requests, 0);

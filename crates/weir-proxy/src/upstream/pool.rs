@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use weir_balance::{Counters, EndpointState};
+use weir_balance::{Counters, EndpointState, Unavailable};
 use weir_model::limits;
 
 use super::handed::Handed;
@@ -216,12 +216,15 @@ impl Pools {
         pool
     }
 
-    /// Closes the unused connections to endpoints that no backend lists any more. Those in use finish.
+    /// Closes the unused connections to endpoints that no backend lists any more, or that somebody has disabled. Those in
+    /// use finish.
     pub(crate) fn close_unlisted(&self) {
         self.by_endpoint.borrow_mut().retain(|_, pool| {
             let kept = pool.endpoint.is_listed();
             if !kept {
                 pool.close();
+            } else if pool.endpoint.state.holds(Unavailable::Disabled) {
+                pool.clear();
             }
             kept
         });
@@ -244,6 +247,10 @@ impl Pools {
     /// Closes connections that have been unused for too long or that the endpoint has closed.
     pub(crate) fn sweep(&self, now_ms: u64) {
         for pool in self.by_endpoint.borrow().values() {
+            // What was in use when the endpoint was disabled has come back since.
+            if pool.endpoint.state.holds(Unavailable::Disabled) {
+                pool.clear();
+            }
             pool.sweep(now_ms);
         }
     }

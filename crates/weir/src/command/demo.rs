@@ -161,6 +161,7 @@ fn start_plane(example: &Example, threads: Option<u16>, log: Log) -> Result<Plan
     let read = config::of_text("(demo)", &example.text());
     debug_assert!(!read.has_errors(), "the example has errors: {:?}", read.problems);
     let flags = PlaneArgs {
+        drain_delay: Duration::ZERO,
         threads,
         drain_timeout: GRACE,
         seed: None,

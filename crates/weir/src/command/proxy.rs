@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 
 use crate::error::{CommandError, Exit};
-use crate::flags::Global;
-use crate::flags::PlaneArgs;
+use crate::flags::{AdminArgs, Global, PlaneArgs};
 use crate::log::Log;
 use crate::output;
 use crate::proxy_text::ProxyText;
@@ -53,6 +52,9 @@ pub(crate) struct ProxyArgs {
 
     #[command(flatten)]
     plane: PlaneArgs,
+
+    #[command(flatten)]
+    admin: AdminArgs,
 }
 
 fn parse_cidr(text: &str) -> Result<String, String> {
@@ -83,6 +85,7 @@ impl ProxyArgs {
                 text: self.text(),
             },
             flags: self.plane.clone(),
+            admin: self.admin.clone(),
             strict: false,
             tenants_address: None,
             pidfile: None,

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::config;
 use crate::error::{CommandError, Exit};
-use crate::flags::{Global, PlaneArgs};
+use crate::flags::{AdminArgs, Global, PlaneArgs};
 use crate::log::Log;
 use crate::run::{self, Origin, ServePlan};
 use crate::value::bind_address;
@@ -44,6 +44,9 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     plane: PlaneArgs,
 
+    #[command(flatten)]
+    admin: AdminArgs,
+
     /// File to write the process id to; removed at the end
     #[arg(long, value_name = "PATH", env = "WEIR_PIDFILE")]
     pidfile: Option<PathBuf>,
@@ -58,6 +61,7 @@ impl RunArgs {
                 watch: !self.no_watch,
             },
             flags: self.plane.clone(),
+            admin: self.admin.clone(),
             strict: self.strict,
             tenants_address: self.addr,
             pidfile: self.pidfile.clone(),

@@ -11,7 +11,9 @@ use weir_config::source::FileSource;
 use weir_config::translate::{Options, Translation, Translator, Update, translate};
 use weir_model::{Config, EndpointSource, ObjectName, Problem, Severity};
 
+use super::board::Board;
 use super::plane::Plane;
+use super::tenancy::Tenancy;
 use crate::config::{self, all_problems};
 use crate::log::{Level, Log};
 
@@ -36,6 +38,9 @@ pub(crate) struct Control {
     generation_running: u64,
     /// Why what runs is not what is written; `None` when it is.
     difference: Option<String>,
+    tenants: Arc<Tenancy>,
+    /// Where all this is told to whoever asks.
+    board: Arc<Board>,
 }
 
 /// Where the configuration comes from.
@@ -67,7 +72,7 @@ struct Reading {
 
 impl Control {
     /// Nothing is loaded yet.
-    pub(crate) fn new(source: Input, strict: bool, options: Options, log: Log) -> Self {
+    pub(crate) fn new(source: Input, strict: bool, options: Options, log: Log, board: Arc<Board>) -> Self {
         Self {
             source,
             strict,
@@ -78,6 +83,8 @@ impl Control {
             generation_disk: 0,
             generation_running: 0,
             difference: None,
+            tenants: Arc::default(),
+            board,
         }
     }
 
@@ -85,7 +92,9 @@ impl Control {
     pub(crate) fn load(&mut self, plane: &Plane, cause: Cause) -> bool {
         let started = Instant::now();
         let reading = self.read(cause);
-        if !reading.is_changed && self.generation_disk > 0 {
+        let is_first = self.generation_disk == 0;
+        if !reading.is_changed && !is_first {
+            self.post(cause, false);
             if cause == Cause::Asked {
                 let generation = self.generation_running;
                 self.log.info(&format!(
@@ -96,9 +105,25 @@ impl Control {
             return self.translator.is_some();
         }
         self.generation_disk += 1;
-        if self.strict && self.reject(&reading) {
-            return self.translator.is_some();
+        let is_rejected = self.strict && self.reject(&reading);
+        let update = if is_rejected {
+            None
+        } else {
+            self.put_in_force(reading, plane)
+        };
+        // Before anything is said of it: whoever hears of it may ask at once.
+        self.post(cause, true);
+        if let Some(update) = update {
+            self.announce(&update, started);
         }
+        if self.translator.is_some() {
+            self.remind();
+        }
+        self.translator.is_some()
+    }
+
+    /// Translates a reading and hands on what that changes.
+    fn put_in_force(&mut self, reading: Reading, plane: &Plane) -> Option<Update> {
         let update = match &mut self.translator {
             Some(translator) => translator.update(&reading.set),
             None => {
@@ -106,9 +131,7 @@ impl Control {
                 Update::Config
             }
         };
-        let Some(translator) = &self.translator else {
-            return false;
-        };
+        let translator = self.translator.as_ref()?;
         let translation = translator.translation();
         let problems = all_problems(&reading.set.problems, &translation.problems);
         report_problems(&self.log, &self.problems, &problems);
@@ -118,11 +141,10 @@ impl Control {
             Update::Config => plane.publish(&translation.config),
         }
         self.problems = problems;
+        self.tenants = Tenancy::of(&reading.set);
         self.generation_running = self.generation_disk;
         self.difference = held_text(&reading.held);
-        self.announce(&update, started);
-        self.remind();
-        true
+        Some(update)
     }
 
     /// The configuration in force.
@@ -146,12 +168,33 @@ impl Control {
         self.log.event(
             Level::Warn,
             "differs",
-            &format!("running differs from disk (generation running {running}, disk {disk}): {difference}"),
+            &match disk - running {
+                0 => format!("running differs from disk (in generation {running}): {difference}"),
+                _ => format!(
+                    "running differs from disk (generation {running} runs, {disk} is on disk): {difference}"
+                ),
+            },
             &[
                 ("generation_running", running.into()),
                 ("generation_disk", disk.into()),
             ],
         );
+    }
+
+    /// Tells what has come of a load.
+    fn post(&self, cause: Cause, is_changed: bool) {
+        let is_good = self.difference.is_none() && self.errors() == 0;
+        self.board.post(|notice| {
+            notice.generation_running = self.generation_running;
+            notice.generation_disk = self.generation_disk;
+            notice.difference.clone_from(&self.difference);
+            notice.tenants = Arc::clone(&self.tenants);
+            if is_changed {
+                notice.problems = self.problems.clone().into();
+                notice.count(is_good);
+            }
+            notice.answered += u64::from(cause == Cause::Asked);
+        });
     }
 
     fn read(&mut self, cause: Cause) -> Reading {
@@ -192,9 +235,6 @@ impl Control {
         self.difference = Some(format!(
             "the configuration on disk has {errors} {noun} and is rejected (--strict)"
         ));
-        if self.translator.is_some() {
-            self.remind();
-        }
         true
     }
 

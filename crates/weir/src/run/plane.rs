@@ -21,7 +21,7 @@ use crate::log::{Level, Log};
 /// A running data plane.
 #[derive(Debug)]
 pub(crate) struct Plane {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
     addresses: Mutex<Vec<SocketAddr>>,
     log: Log,
     /// No session key was given, and it has not been said yet what that means.
@@ -56,7 +56,7 @@ impl Plane {
         let gateway = Gateway::start(options)
             .map_err(|error| CommandError::new(Exit::Failed, "cannot start the data plane").why(error))?;
         Ok(Self {
-            gateway,
+            gateway: Arc::new(gateway),
             addresses: Mutex::default(),
             log,
             is_keyless,
@@ -98,6 +98,11 @@ impl Plane {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// The data plane itself.
+    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
     }
 
     /// All counters.
@@ -220,14 +225,18 @@ fn tell_of_endpoint(log: Log, endpoint: &EndpointAddress, judge: &Judge, change:
         Change::Decided(_) => (Level::Info, "endpoint_decided"),
     };
     let (kind, judge) = match judge {
-        Judge::Probe(check) => ("check", check),
-        Judge::Backend(backend) => ("backend", backend),
+        Judge::Probe(check) => ("check", &**check),
+        Judge::Backend(backend) => ("backend", &**backend),
+        Judge::Person => ("by", "hand"),
     };
     let fields = [
         ("endpoint", json!(endpoint.to_string())),
-        (kind, json!(&**judge)),
+        (kind, json!(judge)),
         ("cause", json!(change.to_string())),
     ];
-    let message = format!("endpoint {endpoint} {change} ({kind} {judge})");
+    let message = match change {
+        Change::Decided(_) => format!("endpoint {endpoint} {change}"),
+        _ => format!("endpoint {endpoint} {change} ({kind} {judge})"),
+    };
     log.event(level, name, &message, &fields);
 }

@@ -3,16 +3,21 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use weir_config::source::{FileSource, Watcher};
 use weir_config::translate::Options;
 
+use super::admin::Entrance;
+use super::board::Board;
 use super::control::{Cause, Control, Input};
 use super::follow::{self, Follower};
 use super::pidfile::Pidfile;
 use super::plane::Plane;
+use super::told::Told;
 use crate::error::{CommandError, Exit};
-use crate::flags::PlaneArgs;
+use crate::flags::{AdminArgs, PlaneArgs};
 use crate::log::Log;
 use crate::runtime::{self, Asked, Signals};
 use crate::value::duration_text;
@@ -22,6 +27,7 @@ use crate::value::duration_text;
 pub(crate) struct ServePlan {
     pub(crate) origin: Origin,
     pub(crate) flags: PlaneArgs,
+    pub(crate) admin: AdminArgs,
     /// A configuration with errors is not taken at all.
     pub(crate) strict: bool,
     /// Where tenants are served, whatever their files say.
@@ -60,10 +66,15 @@ pub(crate) fn serve(plan: &ServePlan, log: Log) -> Result<Exit, CommandError> {
         Origin::Files { roots, watch } => follow::watcher(roots, *watch),
         Origin::Text { .. } => Watcher::new(&[]),
     };
+    let entrance = Entrance::open(&plan.admin, log)?;
     // Before the first line that says that requests are served: whoever waits for that may want to send signals.
     let _pidfile = plan.pidfile.as_deref().map(Pidfile::write).transpose()?;
     let plane = Arc::new(Plane::start(&plan.flags, log)?);
-    let control = first_load(plan, &plane, log)?;
+    let board = Arc::new(Board::default());
+    let told = Arc::new(Told::new(plane.clone(), board.clone(), watcher.waker()));
+    // Served until the end, also while what is in progress finishes.
+    let _admin = entrance.serve(&told, log)?;
+    let control = first_load(plan, &plane, board, log)?;
     let follower = Follower::start(watcher, control, plane.clone())
         .map_err(|error| CommandError::new(Exit::Failed, "cannot start a thread").why(error))?;
     let asked = runtime.block_on(async {
@@ -79,6 +90,10 @@ pub(crate) fn serve(plan: &ServePlan, log: Log) -> Result<Exit, CommandError> {
     if asked == Asked::Stop {
         log.info("stopping now");
         return Ok(Exit::Ok);
+    }
+    told.begin_draining();
+    if !wait_for_others(plan.flags.drain_delay, &runtime, &mut signals, log) {
+        return Ok(Exit::Forced);
     }
     let timeout = plan.flags.drain_timeout;
     log.info(&format!(
@@ -103,8 +118,29 @@ pub(crate) fn serve(plan: &ServePlan, log: Log) -> Result<Exit, CommandError> {
     }
 }
 
+/// Goes on serving while `/readyz` says no already. Says whether nobody wants the end at once.
+fn wait_for_others(delay: Duration, runtime: &Runtime, signals: &mut Signals, log: Log) -> bool {
+    if delay.is_zero() {
+        return true;
+    }
+    log.info(&format!(
+        "about to drain: not ready any more, still serving for {}; signal again to stop now",
+        duration_text(delay)
+    ));
+    let is_over = runtime.block_on(async {
+        tokio::select! {
+            () = tokio::time::sleep(delay) => true,
+            _ = signals.end() => false,
+        }
+    });
+    if !is_over {
+        log.warn("stopped before everything in progress had finished");
+    }
+    is_over
+}
+
 /// Loads and publishes for the first time.
-fn first_load(plan: &ServePlan, plane: &Plane, log: Log) -> Result<Control, CommandError> {
+fn first_load(plan: &ServePlan, plane: &Plane, board: Arc<Board>, log: Log) -> Result<Control, CommandError> {
     let (input, place) = match &plan.origin {
         Origin::Files { roots, .. } => {
             let names: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
@@ -119,7 +155,7 @@ fn first_load(plan: &ServePlan, plane: &Plane, log: Log) -> Result<Control, Comm
         tenants_address: plan.tenants_address,
         ..Options::files()
     };
-    let mut control = Control::new(input, plan.strict, options, log);
+    let mut control = Control::new(input, plan.strict, options, log, board);
     let is_in_force = control.load(plane, Cause::Unknown);
     let refuse = |what: &str, next: &str| Err(CommandError::new(Exit::Config, what).place(&place).next(next));
     if !is_in_force {

@@ -2,6 +2,7 @@
 //! linked once.
 #![cfg(test)]
 
+mod admin;
 mod affinity;
 mod balancing;
 mod check;

@@ -130,7 +130,7 @@ fn op14_strict_takes_a_configuration_with_errors_not_at_all() {
             .replace("only", "other")
             .replace("name: eg", "nam: eg");
     let line = gateway.rewrite(&bad, "rejected (--strict)");
-    assert!(line.contains("generation running 1, disk 2"), "{line}");
+    assert!(line.contains("(generation 1 runs, 2 is on disk)"), "{line}");
     assert_eq!(
         (client.get("/a", &[]).status, client.get("/b", &[]).status),
         (200, 404)

@@ -28,6 +28,8 @@ pub(crate) fn binary() -> Command {
             command.env_remove(name);
         }
     }
+    // Many run side by side; those that want it say where.
+    command.env("WEIR_ADMIN", "off");
     command
 }
 

@@ -1,6 +1,7 @@
 //! What the black-box tests stand on: backends in this process, the real binary beside it, and a client that
 //! believes nothing. Everything waits for events, never for time.
 
+mod admin;
 mod backends;
 mod client;
 mod command;
@@ -12,6 +13,7 @@ mod load;
 mod name_server;
 mod place;
 
+pub(crate) use admin::{ADMIN, Admin, TOKEN};
 pub(crate) use backends::Backends;
 pub(crate) use client::{Client, Response, head};
 pub(crate) use command::{weir, weir_in};

@@ -1,0 +1,230 @@
+//! What `promtool check metrics` would say, and a little more: an independent reader of the text format.
+
+use std::collections::{HashMap, HashSet};
+
+use super::text;
+use crate::{
+    BackendState, ConfigState, EndpointState, FailureState, ListenerState, OverrideState, ProbeState, Report,
+    RouteState, TenantState,
+};
+
+/// What is wrong with a text.
+fn lint(text: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut types: HashMap<&str, &str> = HashMap::new();
+    let mut helped: HashSet<&str> = HashSet::new();
+    let mut closed: HashSet<&str> = HashSet::new();
+    let mut current = "";
+    let mut series: HashSet<&str> = HashSet::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap_or((rest, ""));
+            if help.is_empty() || !helped.insert(name) {
+                problems.push(format!("{name}: one help text"));
+            }
+            continue;
+        }
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap_or((rest, ""));
+            if types.insert(name, kind).is_some() || !helped.contains(name) {
+                problems.push(format!("{name}: one type, after its help"));
+            }
+            if (kind == "counter") != name.ends_with("_total") {
+                problems.push(format!("{name}: counters and nothing else end in _total"));
+            }
+            closed.insert(current);
+            current = name;
+            continue;
+        }
+        let Some((sample, value)) = line.rsplit_once(' ') else {
+            problems.push(format!("not a sample: {line}"));
+            continue;
+        };
+        if value.parse::<f64>().is_err() {
+            problems.push(format!("not a number: {line}"));
+        }
+        if !series.insert(sample) {
+            problems.push(format!("twice: {sample}"));
+        }
+        let name = sample.split('{').next().unwrap_or_default();
+        let family = match types.get(current) {
+            Some(&("histogram" | "summary")) => ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix))
+                .unwrap_or(name),
+            _ => name,
+        };
+        if family != current || closed.contains(family) {
+            problems.push(format!("outside its family: {line}"));
+        }
+        let is_name = |name: &str| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        if !is_name(name) {
+            problems.push(format!("not a name: {name}"));
+        }
+        for unit in ["_ms", "_us", "_milliseconds", "_bytes_total_"] {
+            if name.contains(unit) {
+                problems.push(format!("not a base unit: {name}"));
+            }
+        }
+    }
+    problems
+}
+
+/// Everything that there can be, some of it twice, with text that does not belong in labels.
+fn report() -> Report {
+    let probe = |check: &str| ProbeState {
+        check: check.to_owned(),
+        probes: 10,
+        failed: 3,
+        good_mean_us: Some(1500),
+        ..ProbeState::default()
+    };
+    let endpoint = |address: &str, state: &str| EndpointState {
+        address: address.to_owned(),
+        state: state.to_owned(),
+        weight_in_force: 2,
+        in_flight: 1,
+        picks: 40,
+        classes: [0, 0, 30, 0, 5, 0],
+        ejections: 1,
+        probes: vec![probe("GET /healthz"), probe("GET /healthz"), probe("GET /\"q\"")],
+        ..EndpointState::default()
+    };
+    let backend = |key: &str| BackendState {
+        key: key.to_owned(),
+        is_in_panic: true,
+        endpoints: vec![
+            endpoint("10.0.0.1:80", "serving"),
+            endpoint("10.0.0.1:80", "serving"),
+            endpoint("/run/a\nb.sock", "ejected"),
+        ],
+        ..BackendState::default()
+    };
+    Report {
+        version: "0.1.0".to_owned(),
+        uptime_ms: 1500,
+        config: ConfigState {
+            generation_running: 3,
+            generation_disk: 4,
+            last_good_unix_ms: Some(1_700_000_000_500),
+            ..ConfigState::default()
+        },
+        listeners: vec![ListenerState {
+            address: "0.0.0.0:80".to_owned(),
+            ..ListenerState::default()
+        }],
+        routes: vec![RouteState {
+            key: "httproute/a/b/rule/0".to_owned(),
+            classes: [1, 0, 98, 0, 0, 1],
+            within: vec![90; 14],
+            duration_us: 2_500_000,
+            retries: 2,
+            ..RouteState::default()
+        }],
+        backends: vec![backend("service/a/b/80"), backend("tenant/x")],
+        failures: vec![FailureState {
+            reason: "connection_panicked".to_owned(),
+            count: 2,
+        }],
+        overrides: vec![OverrideState {
+            address: "10.0.0.1:80".to_owned(),
+            usage: "draining".to_owned(),
+            ..OverrideState::default()
+        }],
+        tenants: vec![TenantState {
+            name: "x".to_owned(),
+            ..TenantState::default()
+        }],
+        ..Report::default()
+    }
+}
+
+#[test]
+fn op06_the_text_is_what_prometheus_wants() {
+    let text = text(&report());
+    assert_eq!(lint(&text), Vec::<String>::new(), "{text}");
+    assert_eq!(lint(&super::text(&Report::default())), Vec::<String>::new());
+    for line in [
+        "weir_requests_total{route=\"httproute/a/b/rule/0\",code_class=\"5xx\"} 1",
+        "http_server_request_duration_seconds_bucket{http_route=\"httproute/a/b/rule/0\",le=\"0.005\"} 90",
+        "http_server_request_duration_seconds_bucket{http_route=\"httproute/a/b/rule/0\",le=\"+Inf\"} 100",
+        "http_server_request_duration_seconds_sum{http_route=\"httproute/a/b/rule/0\"} 2.5",
+        "http_server_request_duration_seconds_count{http_route=\"httproute/a/b/rule/0\"} 100",
+        "weir_endpoint_requests_total{backend=\"tenant/x\",endpoint=\"10.0.0.1:80\",code_class=\"2xx\"} 30",
+        "weir_endpoint_up{backend=\"tenant/x\",endpoint=\"10.0.0.1:80\"} 1",
+        "weir_endpoint_state{backend=\"tenant/x\",endpoint=\"/run/a\\nb.sock\",state=\"ejected\"} 1",
+        "weir_connection_panics_total 2",
+        "weir_config_generation{state=\"disk\"} 4",
+        "weir_config_last_reload_success_timestamp_seconds 1700000000.5",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn op07_documented_names_of_checks_are_there() {
+    let text = text(&report());
+    for name in [
+        "health_check_success_total",
+        "health_check_failure_total",
+        "health_check_duration_seconds",
+    ] {
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name}");
+    }
+    let labels = "{endpoint=\"10.0.0.1:80\",check=\"GET /healthz\"}";
+    assert!(text.contains(&format!("health_check_success_total{labels} 7\n")));
+    assert!(text.contains(&format!("health_check_duration_seconds_sum{labels} 0.0105\n")));
+}
+
+#[test]
+fn op06_series_of_endpoints_are_bounded() {
+    let endpoint = |number: usize| EndpointState {
+        address: format!("10.0.{}.{}:80", number / 250, number % 250),
+        classes: [0, 0, 1, 0, 0, 0],
+        ..EndpointState::default()
+    };
+    let report = Report {
+        backends: vec![BackendState {
+            key: "a".to_owned(),
+            endpoints: (0..2500).map(endpoint).collect(),
+            ..BackendState::default()
+        }],
+        ..Report::default()
+    };
+    let text = text(&report);
+    assert_eq!(lint(&text), Vec::<String>::new());
+    assert_eq!(text.matches("\nweir_endpoint_up{").count(), 2000);
+    let other = "weir_endpoint_requests_total{backend=\"a\",endpoint=\"other\",code_class=\"2xx\"} 500\n";
+    assert!(text.contains(other));
+}
+
+#[test]
+fn the_lint_finds_what_it_is_for() {
+    for (bad, found) in [
+        ("weir_a 1", "outside its family"),
+        ("# HELP weir_a A.\n# TYPE weir_a counter\nweir_a 1", "_total"),
+        (
+            "# HELP weir_a_total A.\n# TYPE weir_a_total gauge\nweir_a_total 1",
+            "_total",
+        ),
+        ("# TYPE weir_a gauge\nweir_a 1", "after its help"),
+        (
+            "# HELP weir_a A.\n# TYPE weir_a gauge\nweir_a 1\nweir_a 2",
+            "twice",
+        ),
+        ("# HELP weir_a A.\n# TYPE weir_a gauge\nweir_a x", "not a number"),
+        (
+            "# HELP weir_a_ms A.\n# TYPE weir_a_ms gauge\nweir_a_ms 1",
+            "base unit",
+        ),
+    ] {
+        let problems = lint(bad);
+        assert!(
+            problems.iter().any(|problem| problem.contains(found)),
+            "{bad}: {problems:?}"
+        );
+    }
+}

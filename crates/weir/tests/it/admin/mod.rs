@@ -1,0 +1,4 @@
+//! The admin API through the binary.
+
+mod api;
+mod tenants;
