@@ -1,5 +1,6 @@
 //! Units with bounds: a value out of bounds cannot be built.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -204,6 +205,13 @@ impl Cidr {
     pub fn contains(self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.network.is_ipv4() && mask(address, self.prefix_length) == self.network
+    }
+}
+
+/// `ADDRESS/LENGTH`, as it is read.
+impl fmt::Display for Cidr {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.network, self.prefix_length)
     }
 }
 

@@ -85,7 +85,7 @@ fn describe_selector(selector: &ClientSelector) -> String {
     }
     if let Some(source) = &selector.source {
         let each = if source.distinct { "each of " } else { "" };
-        parts.push(format!("{}source {each}{:?}", not(source.invert), source.cidr));
+        parts.push(format!("{}source {each}{}", not(source.invert), source.cidr));
     }
     for query in &selector.query {
         parts.push(match query {
