@@ -132,3 +132,34 @@ fn a_request_buffer_holds_back_and_refuses_as_documented() {
     }
     assert_eq!(backends.requests(), [2]);
 }
+
+#[test]
+fn kt26_sizes_are_bounded_as_documented() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let config = documented(port, backends.ports()[0], "sizes");
+    let gateway = Gateway::start_with(port, &config, &["--reason-header"]);
+    let mut client = Client::connect(gateway.address);
+    // `Host: www.example.com` and its line end are 23 bytes, `x: ` and the other's are five.
+    let field = |bytes: usize| "v".repeat(bytes - 28);
+    let target = |bytes: usize| format!("/{}", "t".repeat(bytes - 1));
+    for (target, value, status, reason) in [
+        (target(1024), field(8192), 200, None),
+        (target(1025), field(8192), 414, Some("target_too_long")),
+        (target(1024), field(8193), 431, Some("head_too_large")),
+    ] {
+        let response = client.get(&target, &[("x", &value)]);
+        assert_eq!(
+            (response.status, response.header("x-weir-reason")),
+            (status, reason)
+        );
+    }
+    for (length, status) in [(1 << 20, 200), ((1 << 20) + 1, 413)] {
+        let mut client = Client::connect(gateway.address);
+        client.send(head("POST", "/", &[("content-length", &length.to_string())]));
+        if status == 200 {
+            client.send("x".repeat(length));
+        }
+        assert_eq!(client.response("POST").status, status, "{length}");
+    }
+}

@@ -22,6 +22,7 @@ mod passive;
 mod rate_limit;
 mod reach;
 mod report;
+mod request_limits;
 mod response_override;
 mod retry;
 mod selector;

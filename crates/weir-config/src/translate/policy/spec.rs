@@ -44,7 +44,7 @@ const SERVED: [&str; 15] = [
 ];
 
 /// Fields that only weir's own kind has.
-const OWN: [&str; 2] = ["failover", "sessionPersistence"];
+const OWN: [&str; 3] = ["failover", "requestLimits", "sessionPersistence"];
 
 /// Fields of a BackendTrafficPolicy that weir knows but does not act on yet, and what that means for traffic.
 const UNSERVED: [(&str, &str); 7] = [

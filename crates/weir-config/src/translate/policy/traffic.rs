@@ -8,6 +8,7 @@ use super::compressor::compressors;
 use super::dialect::Dialect;
 use super::fault::fault;
 use super::rate_limit::rate_limit;
+use super::request_limits::request_limits;
 use super::response_override::overrides;
 use super::values::{overwrite, quantity, read};
 use crate::resource::Finding;
@@ -31,11 +32,16 @@ impl TrafficDraft {
         })
     }
 
-    /// The specification for one rule of a route: what is not shared gets buckets of the rule's own.
+    /// The specification for one rule of a route: what is not shared gets buckets of the rule's own, requests in flight
+    /// a counter of their own.
     pub(crate) fn for_rule(&self, rule: &Rule) -> Arc<TrafficSpec> {
         let mut spec = self.spec.clone();
-        if self.shared.iter().all(|shared| *shared) {
+        let counts_in_flight = spec.request_limits.parallel.is_some();
+        if self.shared.iter().all(|shared| *shared) && !counts_in_flight {
             return spec;
+        }
+        if let Some(limit) = &mut Arc::make_mut(&mut spec).request_limits.parallel {
+            limit.key = format!("{} {}", limit.key, rule.key).into();
         }
         let limits = Arc::make_mut(&mut spec).rate_limit.iter_mut();
         let limits = limits.flat_map(|limit| &mut limit.rules).zip(&self.shared);
@@ -81,6 +87,9 @@ pub(super) fn traffic(
     object: &ObjectName,
 ) -> Option<TrafficDraft> {
     let mut spec = TrafficSpec::default();
+    if let Some(block) = dialect.own(policy, "requestLimits") {
+        overwrite(&mut spec.request_limits, request_limits(decoder, block, object));
+    }
     overwrite(&mut spec.fault, read(decoder, policy, "faultInjection", fault));
     let limit = read(decoder, policy, "rateLimit", |decoder, block| {
         rate_limit(decoder, block, object)

@@ -400,3 +400,33 @@ fn overrides_say_when_and_what() {
     assert_eq!(answer.body.as_deref(), Some(&b""[..]), "an empty body is one");
     assert_eq!(answer.status, None);
 }
+
+#[test]
+fn kt26_request_limits_are_weirs_own_and_bounded() {
+    let settings = valid_own(
+        "requestLimits: {body: 10Mi, headers: 8Ki, target: 100, parallelRequests: 5}\n\
+         rateLimit: {local: {rules: [{limit: {requests: 1, unit: Second}, shared: true}]}}",
+    );
+    let limits = |key: &str| for_rule(&settings, key).request_limits.clone();
+    let found = limits("r");
+    assert_eq!(
+        (found.body_bytes, found.head_bytes, found.target_bytes),
+        (Some(10 << 20), Some(8 << 10), Some(100))
+    );
+    let parallel = found.parallel.expect("a limit");
+    assert_eq!(parallel.requests, 5);
+    assert_ne!(
+        limits("s").parallel.expect("a limit").key,
+        parallel.key,
+        "each rule counts for itself"
+    );
+    bounds("requestLimits: {headers: N}", 1, 32_768);
+    bounds("requestLimits: {target: N}", 1, 8_192);
+    bounds("requestLimits: {parallelRequests: N}", 0, i64::from(u32::MAX));
+    check(&[(
+        "requestLimits: {body: 1}",
+        &["W0301 1:1 BackendTrafficPolicy has no field \"requestLimits\""],
+    )]);
+    let (found, findings) = judge(true, "requestLimits: {boddy: 1}");
+    assert!(found.is_none(), "{findings:?}");
+}
