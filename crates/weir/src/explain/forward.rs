@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use weir_balance::{
-    Balancer, EndpointState, HashKey, Member, OverrideHosts, Pick, PickReason, Rng, Split, request_key,
+    Balancer, CandidateSpec, EndpointState, HashKey, Member, OverrideHosts, Pick, PickReason, Rng, Spread,
+    request_key,
 };
 use weir_config::translate::treatment;
 use weir_model::{
     Algorithm, BalanceSpec, Config, Destination, Endpoint, EndpointAddress, EndpointCondition,
-    EndpointSource, Forward, Listener, ObjectName, Origin, Rule, Target, Weight,
+    EndpointSource, Forward, Listener, ObjectName, Origin, Rule, Target, Tier,
 };
 
 use super::request::{Arrival, ExplainedRequest};
-use super::simulation::{Plan, Prediction, Table};
+use super::simulation::{NOW_MS, Plan, Prediction, Table};
 use super::words;
 
 /// How a request gets to an endpoint.
@@ -44,8 +45,10 @@ pub(crate) struct Forwarding {
 /// One destination of the rule.
 #[derive(Clone, Debug)]
 pub(crate) struct DestinationPart {
-    /// Share of the rule's requests, from 0 to 1.
+    /// Share of the rule's requests while all endpoints are well, from 0 to 1.
     pub(crate) share: f64,
+    /// It serves when the tiers before it cannot.
+    pub(crate) tier: Tier,
     /// Such as `Service default/backend port 3000`, or why weir answers.
     pub(crate) name: String,
     /// The status that weir answers, when it does.
@@ -64,6 +67,8 @@ pub(crate) struct EndpointPart {
     pub(crate) name: String,
     pub(crate) zone: String,
     pub(crate) weight: u32,
+    /// It serves when those of the tiers before it cannot.
+    pub(crate) tier: Tier,
     /// Whether it may be picked.
     pub(crate) ready: bool,
 }
@@ -81,28 +86,18 @@ pub(crate) fn forward(
         "a rule that forwards has a destination: {}",
         rule.key
     );
-    let total: u64 = forward
-        .destinations
-        .iter()
-        .map(|one| u64::from(one.weight.number()))
-        .sum();
-    let share = |weight: Weight| {
-        if total == 0 {
-            0.0
-        } else {
-            f64::from(weight.number()) / total as f64
-        }
-    };
     let members: Vec<_> = forward
         .destinations
         .iter()
         .map(|one| endpoints_of(config, one))
         .collect();
+    let shares = shares(forward, &members);
     let destinations = forward
         .destinations
         .iter()
         .zip(&members)
-        .map(|(one, members)| destination_part(config, one, members.as_deref(), share(one.weight)))
+        .zip(shares)
+        .map(|((one, members), share)| destination_part(config, one, members.as_deref(), share))
         .collect();
     let mut forwarding = Forwarding {
         policy: forward.policy.clone(),
@@ -140,15 +135,13 @@ impl Forwarding {
                 Target::Answer(answer) => answer.reason.clone(),
             })
             .collect();
-        let weights = self
-            .forward
-            .destinations
-            .iter()
-            .map(|destination| destination.weight);
+        let destinations = self.forward.destinations.iter().zip(&identities);
+        let destinations = destinations.map(|(one, identity)| (one.tier, one.weight, &**identity));
+        let candidates = CandidateSpec::new(&self.forward.upstream, self.forward.failover);
         let member = |endpoint: &Endpoint| Member::new(endpoint.clone(), Arc::new(EndpointState::new(0)));
         Table {
             spec,
-            split: Split::new(weights.zip(identities.iter().map(|identity| &**identity))),
+            spread: Spread::new(destinations, candidates),
             balancers: self
                 .members
                 .iter()
@@ -176,7 +169,8 @@ impl Forwarding {
         let only = self.forward.destinations.len() == 1;
         let (picked, destination) = {
             let table = self.table(config);
-            let destination = table.destination(key.map(|key| key.hash), &AtomicU64::new(0));
+            let mut rng = Rng::from_seed(1);
+            let destination = table.destination(key.map(|key| key.hash), &AtomicU64::new(0), &mut rng);
             let balancer = destination.and_then(|destination| table.balancers[destination].as_ref());
             let picked = balancer.map(|balancer| {
                 let picked = balancer.pick(&mut Pick {
@@ -184,7 +178,7 @@ impl Forwarding {
                     key_source: key.map_or(0, |key| key.source),
                     cursor: &AtomicU64::new(0),
                     rng: &mut Rng::from_seed(1),
-                    now_ms: 3_600_000,
+                    now_ms: NOW_MS,
                     override_hosts: named.as_ref(),
                     tried: &[],
                 });
@@ -284,6 +278,33 @@ fn endpoints_of(config: &Config, destination: &Destination) -> Option<Vec<Endpoi
     })
 }
 
+/// The shares of the destinations while all endpoints are well: by weight in the first tier that has any.
+fn shares(forward: &Forward, members: &[Option<Vec<Endpoint>>]) -> Vec<f64> {
+    let weighted = || {
+        forward
+            .destinations
+            .iter()
+            .zip(members)
+            .filter(|(one, _)| one.weight.number() > 0)
+    };
+    let has_ready = |members: &Option<Vec<Endpoint>>| {
+        let mut all = members.iter().flatten();
+        all.any(|one| one.condition == EndpointCondition::Ready && one.weight.number() > 0)
+    };
+    let able = weighted()
+        .filter(|(_, members)| has_ready(members))
+        .map(|(one, _)| one.tier)
+        .min();
+    let serving = able.or_else(|| weighted().map(|(one, _)| one.tier).min());
+    let weight = |one: &Destination| match Some(one.tier) == serving {
+        true => f64::from(one.weight.number()),
+        false => 0.0,
+    };
+    let total: f64 = forward.destinations.iter().map(weight).sum();
+    let share = |one: &Destination| if total > 0.0 { weight(one) / total } else { 0.0 };
+    forward.destinations.iter().map(share).collect()
+}
+
 fn destination_part(
     config: &Config,
     destination: &Destination,
@@ -295,12 +316,14 @@ fn destination_part(
         name: endpoint.name.to_string(),
         zone: endpoint.zone.to_string(),
         weight: endpoint.weight.number(),
+        tier: endpoint.tier,
         ready: endpoint.condition == EndpointCondition::Ready,
     };
     let endpoints: Vec<_> = members.unwrap_or_default().iter().map(endpoint).collect();
     match &destination.target {
         Target::Answer(answer) => DestinationPart {
             share,
+            tier: destination.tier,
             name: answer.reason.to_string(),
             answer: Some(answer.status),
             origin: Origin::default(),
@@ -319,6 +342,7 @@ fn destination_part(
             };
             DestinationPart {
                 share,
+                tier: destination.tier,
                 name: format!("{}{port}", backend.object),
                 answer: None,
                 origin: backend.origin.clone(),

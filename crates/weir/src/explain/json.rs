@@ -106,11 +106,11 @@ fn destination(destination: &DestinationPart) -> Value {
     let endpoints = destination.endpoints.iter().map(|endpoint| {
         json!({
             "address": endpoint.address, "name": endpoint.name, "zone": endpoint.zone,
-            "weight": endpoint.weight, "ready": endpoint.ready,
+            "weight": endpoint.weight, "tier": endpoint.tier.number(), "ready": endpoint.ready,
         })
     });
     json!({
-        "name": destination.name, "share": destination.share, "answer": destination.answer,
+        "name": destination.name, "share": destination.share, "tier": destination.tier.number(), "answer": destination.answer,
         "origin": origin(&destination.origin), "endpoints": endpoints.collect::<Vec<_>>(),
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use weir_balance::{
-    Balancer, EndpointState, Lease, OverrideHosts, Pick, Rng, Split, cursor_start, request_key,
+    Balancer, EndpointState, Lease, OverrideHosts, Pick, Rng, Spread, SpreadChoice, cursor_start, request_key,
 };
 use weir_model::{BalanceSpec, ClientIp};
 
@@ -13,6 +13,8 @@ use super::request::ExplainedRequest;
 
 /// First source port that simulated clients use.
 const FIRST_PORT: u16 = 32_768;
+/// An hour after every endpoint appeared: no slow start.
+pub(super) const NOW_MS: u64 = 3_600_000;
 /// Number of source ports that they use.
 const PORTS: usize = 28_000;
 
@@ -31,7 +33,7 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
     pub(crate) spec: &'a BalanceSpec,
-    pub(crate) split: Split,
+    pub(crate) spread: Spread,
     /// One per destination; `None` for one that weir answers itself.
     pub(crate) balancers: Vec<Option<Balancer>>,
 }
@@ -47,12 +49,20 @@ pub(crate) struct Prediction {
 
 impl Table<'_> {
     /// The destination of a request; `None` when no destination has a weight.
-    pub(crate) fn destination(&self, key: Option<u64>, cursor: &AtomicU64) -> Option<usize> {
-        let destination = match key {
-            Some(key) => self.split.by_hash(key),
-            None => self.split.next(cursor),
+    pub(crate) fn destination(&self, key: Option<u64>, cursor: &AtomicU64, rng: &mut Rng) -> Option<usize> {
+        let mut choice = SpreadChoice {
+            key,
+            cursor,
+            rng,
+            now_ms: NOW_MS,
+            passed: &[],
         };
-        destination.map(|destination| destination as usize)
+        let availability = |one: u32| {
+            let balancer = self.balancers.get(one as usize)?.as_ref()?;
+            Some(balancer.availability(NOW_MS))
+        };
+        let pick = self.spread.next(&mut choice, availability);
+        pick.map(|pick| pick.destination as usize)
     }
 
     /// Sends the request many times and counts.
@@ -87,7 +97,7 @@ impl Table<'_> {
             let port = FIRST_PORT + (number % PORTS) as u16;
             let arrival = request.arrive(local, client_ip, port);
             let key = request_key(self.spec, &arrival);
-            let Some(destination) = self.destination(key.map(|key| key.hash), &split_cursor) else {
+            let Some(destination) = self.destination(key.map(|key| key.hash), &split_cursor, &mut rng) else {
                 continue;
             };
             let Some(balancer) = &self.balancers[destination] else {
@@ -102,8 +112,7 @@ impl Table<'_> {
                 key_source: key.map_or(0, |key| key.source),
                 cursor: &cursors[destination],
                 rng: &mut rng,
-                // An hour after every endpoint appeared: no slow start.
-                now_ms: 3_600_000,
+                now_ms: NOW_MS,
                 override_hosts: hosts.as_ref(),
                 tried: &[],
             });

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use weir_config::translate::PolicyVerdict;
-use weir_model::Origin;
+use weir_model::{Origin, Tier};
 
 use super::decision::{Decision, Outcome};
 use super::forward::{DestinationPart, EndpointPart, Forwarding};
@@ -189,9 +189,10 @@ impl Page {
                 ),
                 None => {
                     let text = format!(
-                        "{share}{}   {}{chosen}",
+                        "{share}{}   {}{}{chosen}",
                         destination.name,
-                        endpoint_count(destination)
+                        endpoint_count(destination),
+                        tier(destination.tier)
                     );
                     self.placed("backend", &text, &destination.origin);
                 }
@@ -220,6 +221,7 @@ impl Page {
         } else {
             format!("   weight {}", endpoint.weight)
         };
+        let tier = tier(endpoint.tier);
         let state = if endpoint.ready { "" } else { "   not ready" };
         let chosen = if forwarding.endpoint.as_ref() == Some(&endpoint.address) {
             "   <- this request"
@@ -228,7 +230,7 @@ impl Page {
         };
         self.line(
             "",
-            &format!("{}{name}{zone}{weight}{state}{chosen}", endpoint.address),
+            &format!("{}{name}{zone}{weight}{tier}{state}{chosen}", endpoint.address),
         );
     }
 
@@ -272,6 +274,14 @@ fn endpoint_count(destination: &DestinationPart) -> String {
 }
 
 /// `label` and `text`, or nothing when there is no text.
+/// Said of what serves only when others cannot.
+fn tier(tier: Tier) -> String {
+    match tier {
+        Tier::FIRST => String::new(),
+        later => format!("   tier {}", later.number()),
+    }
+}
+
 fn after(label: &str, text: &str) -> String {
     if text.is_empty() {
         String::new()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{Client, Gateway, Process, free_port, gateway};
+use crate::harness::{Client, Gateway, Process, free_port, gateway, weir};
 
 fn echo(port: u16, flags: &[&str]) -> Process {
     let listen = format!("127.0.0.1:{port}");
@@ -173,4 +173,50 @@ fn lb26_services_of_a_tenant_have_priorities() {
     log.wait_after(0, &format!(":{} is unhealthy", ports[0]));
     assert_eq!(answers(&gateway), all(&names[1]));
     assert!(!log.text().contains("priority"), "{}", log.text());
+}
+
+#[test]
+fn bx11_explain_knows_which_tier_serves() {
+    let references = [
+        reference("b0", ", weight: 3"),
+        reference("b1", ", weight: 1"),
+        reference("b2", ""),
+    ];
+    let backends = [(9_001, ""), (9_002, ""), (9_003, ", fallback: true")];
+    let config = config(8_080, &backends, &references.join(", "), PROBES);
+    let explained = weir(
+        &["explain", "-c", "-", "--n", "400", "http://www.example.com:8080/"],
+        &config,
+    );
+    let lines: Vec<&str> = explained
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("backend"))
+        .collect();
+    let of = |place: usize| lines.get(place).copied().unwrap_or_default();
+    assert!(
+        of(0).contains("75.0% of the requests to Backend default/b0"),
+        "{lines:?}"
+    );
+    assert!(
+        of(1).contains("25.0% of the requests to Backend default/b1"),
+        "{lines:?}"
+    );
+    assert!(
+        of(2).contains("0.0% of the requests to Backend default/b2"),
+        "{lines:?}"
+    );
+    assert!(
+        of(2).contains("   tier 1") && !of(0).contains("tier"),
+        "{lines:?}"
+    );
+    let predicted = explained
+        .stdout
+        .split_once("predicted")
+        .map_or("", |(_, rest)| rest);
+    assert!(
+        predicted.contains("300") && predicted.contains("100"),
+        "{}",
+        explained.stdout
+    );
 }
