@@ -21,4 +21,4 @@ pub use event_loop::{Clockwork, EventLoop, TaskId};
 pub use listen::{ListenError, Listener, listen};
 pub use rng::{secret, seed};
 pub use stream::Stream;
-pub use sys::{file_limit, is_out_of_files};
+pub use sys::{file_limit, is_out_of_files, prefetch};

@@ -155,10 +155,12 @@ impl Core {
 
     /// Polls the next ready task; `false` when none is.
     fn poll_next(&self) -> bool {
-        let taken = self.tasks.borrow_mut().take_ready();
-        let Some((id, mut task)) = taken else {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some((id, mut task)) = tasks.take_ready() else {
             return false;
         };
+        tasks.prefetch();
+        drop(tasks);
         self.begin_poll(id, &task.waker);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             task.future.as_mut().poll(&mut Context::from_waker(&task.waker))

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use weir_model::limits;
+use weir_net::prefetch;
 use weir_wire::Progress;
 
 use super::accept::Admission;
@@ -42,6 +43,8 @@ pub(crate) async fn serve(admission: Admission, mut client: Client) {
             return;
         }
         let mut scratch = worker.requests.take();
+        // Needed behind the read.
+        prefetch(&*scratch);
         let next = serve_requests(&worker, &mut client, &mut scratch, deadline_ms).await;
         if next == Some(Next::Close) {
             // Boxed, like every wait that is rare: a connection does not carry the room for it all its life.

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::task::{Context, Poll};
 
 use weir_model::limits;
-use weir_net::Stream;
+use weir_net::{Stream, prefetch};
 use weir_wire::h1::encode;
 use weir_wire::{Known, KnownSet, Progress};
 
@@ -155,6 +155,8 @@ fn poll_head(
             .response
             .get_or_insert_with(|| exchange.worker.responses.take());
         let is_begun = !response.input.is_empty() || attempt.interim_responses > 0;
+        // Needed behind the read, and in no cache near the processor while hundreds of requests are under way.
+        prefetch(&*exchange.scratch);
         match ready.and_then(|()| response.input.try_fill(stream, limits::BUFFER_BYTES)) {
             Ok(1..) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
