@@ -383,7 +383,7 @@ fn watch_cost_ns(size: usize) -> f64 {
 }
 
 fn permit_cost_ns() -> f64 {
-    let counters = Counters::new(Scope::Backend);
+    let counters = Counters::striped(Scope::Backend, 1_024, 2);
     median_ns(|_| {
         let _ = black_box(Permit::take(
             &counters,

@@ -1,21 +1,22 @@
 //! Circuit breakers: how much goes on at once at a backend or an endpoint, and what is too much (rows LB29, LB30).
 //!
-//! All workers share the counters; taking a place is one compare-and-add. Whoever holds a place gives it back by
-//! dropping its [`Permit`]. What a limit refuses is refused at once, with a word that says which limit it was.
+//! All workers share the counters; taking a place is one compare-and-add, of a request at a backend on the worker's own cache
+//! line ([`crate::requests`]). Whoever holds a place gives it back by dropping its [`Permit`]. What a limit refuses is refused at once, with a word that says which limit it was.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use weir_model::RetryLimit;
 
 use crate::budget::Budget;
+use crate::requests::Requests;
 
 /// What goes on at one backend under one specification of breakers, or at one endpoint. Outlives reloads.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct Counters {
-    /// Requests in flight in the low half; all that ever began in the high half, which the retry budget lives on.
-    requests: AtomicU64,
+    /// In flight, and all that ever began, which the retry budget lives on.
+    requests: Requests,
     budget: Budget,
     connections: AtomicU32,
     pending: AtomicU32,
@@ -23,8 +24,6 @@ pub struct Counters {
     refused: [AtomicU32; 4],
     scope: Scope,
 }
-
-const BEGUN: u64 = 1 << 32;
 
 /// Whose counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +63,23 @@ pub struct Overflow {
 pub struct Permit<H: Deref<Target = Counters>> {
     counters: H,
     counted: Counted,
+    worker: u16,
 }
 
 impl Counters {
-    /// Nothing going on.
+    /// Nothing going on. Limits are brought along by whoever takes a place.
     pub fn new(scope: Scope) -> Self {
+        Self::with(scope, Requests::new())
+    }
+
+    /// Nothing going on at a place where `workers` take requests, always under the same limit of `parallel_requests`.
+    pub fn striped(scope: Scope, parallel_requests: u32, workers: usize) -> Self {
+        Self::with(scope, Requests::striped(parallel_requests, workers))
+    }
+
+    fn with(scope: Scope, requests: Requests) -> Self {
         Self {
-            requests: AtomicU64::new(0),
+            requests,
             budget: Budget::default(),
             connections: AtomicU32::new(0),
             pending: AtomicU32::new(0),
@@ -86,7 +95,7 @@ impl Counters {
         match counted {
             Counted::Connections => self.connections.load(Relaxed),
             Counted::PendingRequests => self.pending.load(Relaxed),
-            Counted::ParallelRequests => self.requests.load(Relaxed) as u32,
+            Counted::ParallelRequests => self.requests.in_use(),
             Counted::Retries => self.retries.load(Relaxed),
         }
     }
@@ -98,16 +107,10 @@ impl Counters {
 
     /// Takes a place when fewer than `limit` are taken.
     #[inline]
-    fn take(&self, counted: Counted, limit: u32) -> bool {
+    fn take(&self, counted: Counted, worker: u16, limit: u32) -> bool {
         let below = |count: u32| (count < limit).then(|| count.saturating_add(1));
         match counted {
-            // Exact: an add that is taken back when it was too much would refuse others in between.
-            Counted::ParallelRequests => self
-                .requests
-                .try_update(Relaxed, Relaxed, |word| {
-                    ((word as u32) < limit).then(|| word.wrapping_add(BEGUN + 1))
-                })
-                .is_ok(),
+            Counted::ParallelRequests => self.requests.take(worker, limit),
             Counted::Connections => self.connections.try_update(Relaxed, Relaxed, below).is_ok(),
             Counted::PendingRequests => self.pending.try_update(Relaxed, Relaxed, below).is_ok(),
             Counted::Retries => self.retries.try_update(Relaxed, Relaxed, below).is_ok(),
@@ -115,11 +118,11 @@ impl Counters {
     }
 
     #[inline]
-    fn give_back(&self, counted: Counted) {
+    fn give_back(&self, counted: Counted, worker: u16) {
         let before = match counted {
             Counted::Connections => self.connections.fetch_sub(1, Relaxed),
             Counted::PendingRequests => self.pending.fetch_sub(1, Relaxed),
-            Counted::ParallelRequests => self.requests.fetch_sub(1, Relaxed) as u32,
+            Counted::ParallelRequests => self.requests.give_back(worker),
             Counted::Retries => self.retries.fetch_sub(1, Relaxed),
         };
         debug_assert!(before > 0, "given back without being taken");
@@ -158,8 +161,22 @@ impl<H: Deref<Target = Counters>> Permit<H> {
     /// All places are taken.
     #[inline]
     pub fn take(counters: H, counted: Counted, limit: u32) -> Result<Self, Overflow> {
-        if counters.take(counted, limit) {
-            Ok(Self { counters, counted })
+        Self::take_at(counters, counted, 0, limit)
+    }
+
+    /// The same on the worker of this number, from 0. For requests at [`Counters::striped`] the limit is the one that they
+    /// were made with.
+    ///
+    /// # Errors
+    /// All places are taken.
+    #[inline]
+    pub fn take_at(counters: H, counted: Counted, worker: u16, limit: u32) -> Result<Self, Overflow> {
+        if counters.take(counted, worker, limit) {
+            Ok(Self {
+                counters,
+                counted,
+                worker,
+            })
         } else {
             Err(counters.refuse(counted))
         }
@@ -180,14 +197,15 @@ impl<H: Deref<Target = Counters>> Permit<H> {
         let (parallel, granted) = match limit {
             RetryLimit::Parallel(parallel) => (parallel, true),
             RetryLimit::Budget(budget) => {
-                let begun = (counters.requests.load(Relaxed) >> 32) as u32;
+                let begun = counters.requests.begun();
                 (u32::MAX, counters.budget.withdraw(budget, begun, now_ms))
             }
         };
-        if granted && counters.take(Counted::Retries, parallel) {
+        if granted && counters.take(Counted::Retries, 0, parallel) {
             Ok(Self {
                 counters,
                 counted: Counted::Retries,
+                worker: 0,
             })
         } else {
             Err(counters.refuse(Counted::Retries))
@@ -198,7 +216,7 @@ impl<H: Deref<Target = Counters>> Permit<H> {
 impl<H: Deref<Target = Counters>> Drop for Permit<H> {
     #[inline]
     fn drop(&mut self) {
-        self.counters.give_back(self.counted);
+        self.counters.give_back(self.counted, self.worker);
     }
 }
 
@@ -262,29 +280,58 @@ mod tests {
 
     #[test]
     fn lb30_limits_are_exact_across_workers() {
-        let counters = Arc::new(Counters::new(Scope::Backend));
-        let seen_max = thread::scope(|scope| {
-            let workers: Vec<_> = (0..4)
-                .map(|_| {
-                    scope.spawn(|| {
-                        (0..20_000)
-                            .map(|_| {
-                                match Permit::take(Arc::clone(&counters), Counted::ParallelRequests, 2) {
+        for counters in [
+            Counters::new(Scope::Backend),
+            Counters::striped(Scope::Backend, 2, 4),
+        ] {
+            let counters = Arc::new(counters);
+            let seen_max = thread::scope(|scope| {
+                let workers: Vec<_> = (0..4)
+                    .map(|worker| {
+                        let counters = &counters;
+                        scope.spawn(move || {
+                            let take = || {
+                                let counters = Arc::clone(counters);
+                                match Permit::take_at(counters, Counted::ParallelRequests, worker, 2) {
                                     Ok(permit) => permit.counters.in_use(Counted::ParallelRequests),
                                     Err(_) => 0,
                                 }
-                            })
-                            .max()
+                            };
+                            (0..20_000).map(|_| take()).max()
+                        })
                     })
-                })
-                .collect();
-            workers
-                .into_iter()
-                .filter_map(|worker| worker.join().ok().flatten())
-                .max()
-        });
-        assert!((1..=2).contains(&seen_max.unwrap_or(0)), "{seen_max:?}");
-        assert_eq!(counters.in_use(Counted::ParallelRequests), 0);
+                    .collect();
+                workers
+                    .into_iter()
+                    .filter_map(|worker| worker.join().ok().flatten())
+                    .max()
+            });
+            assert!((1..=2).contains(&seen_max.unwrap_or(0)), "{seen_max:?}");
+            assert_eq!(counters.in_use(Counted::ParallelRequests), 0);
+        }
+    }
+
+    #[test]
+    fn lb30_no_place_is_refused_while_one_is_free() {
+        // As many workers as places, each with one request at a time: there is always a place, wherever its quota is.
+        for (places, workers) in [(2, 2), (3, 3), (4, 4)] {
+            let counters = Counters::striped(Scope::Backend, places, 3);
+            thread::scope(|scope| {
+                for worker in 0..workers {
+                    let counters = &counters;
+                    scope.spawn(move || {
+                        for turn in 0..20_000u16 {
+                            // Now on one worker, now on another, so that quotas are always where they are not needed.
+                            let at = worker + turn % 3;
+                            let place = Permit::take_at(counters, Counted::ParallelRequests, at, places);
+                            assert!(place.is_ok(), "{places} places, turn {turn}");
+                        }
+                    });
+                }
+            });
+            assert_eq!(counters.refused(Counted::ParallelRequests), 0);
+            assert_eq!(counters.requests.begun(), 20_000 * u32::from(workers));
+        }
     }
 
     #[test]
@@ -335,6 +382,26 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn lb30_workers_together_count_as_one(
+            limit in 0u32..9,
+            workers in 1usize..5,
+            steps in prop::collection::vec((0u16..5, any::<bool>(), any::<prop::sample::Index>()), 0..200),
+        ) {
+            let counters = Counters::striped(Scope::Backend, limit, workers);
+            let mut held: Vec<Permit<&Counters>> = Vec::new();
+            for (worker, releases, which) in steps {
+                if releases && !held.is_empty() {
+                    held.swap_remove(which.index(held.len()));
+                } else {
+                    let place = Permit::take_at(&counters, Counted::ParallelRequests, worker, limit);
+                    prop_assert_eq!(place.is_ok(), (held.len() as u32) < limit);
+                    held.extend(place.ok());
+                }
+                prop_assert_eq!(counters.in_use(Counted::ParallelRequests) as usize, held.len());
+            }
+        }
+
         #[test]
         fn lb30_what_is_taken_is_given_back(steps in prop::collection::vec((0usize..4, 0u32..6, any::<bool>()), 0..200)) {
             let counters = Counters::new(Scope::Endpoint);

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use weir_model::Endpoint;
@@ -50,11 +50,12 @@ impl Member {
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct EndpointState {
-    /// Tries in flight in the low half; in the high half those of them whose answer is awaited and will be told.
+    /// Tries in flight in the low [`IN_FLIGHT_BITS`], above them all that ever began: one addition counts both.
     tries: AtomicU64,
     /// [`Unavailable`] and seats.
     unavailable: AtomicU64,
-    picks: AtomicU64,
+    /// Tries in flight whose answer is awaited and will be told.
+    awaited: AtomicU32,
     added_at_ms: AtomicU64,
     answers: Answers,
     seats: Box<Seats>,
@@ -63,8 +64,9 @@ pub struct EndpointState {
 /// The least part of its weight that an endpoint has by its own word.
 const CAPACITY_MIN: f64 = 0.05;
 
-/// One awaited answer in [`EndpointState::tries`].
-const AWAITED: u64 = 1 << 32;
+/// Four million tries in flight at one endpoint, and four million million ever.
+const IN_FLIGHT_BITS: u32 = 22;
+const BEGUN: u64 = 1 << IN_FLIGHT_BITS;
 
 // A second line would double the cache misses of every pick; sharing one would make neighbours' counters contend.
 const _: () = assert!(size_of::<EndpointState>() == 64 && align_of::<EndpointState>() == 64);
@@ -75,7 +77,7 @@ impl EndpointState {
         Self {
             tries: AtomicU64::new(0),
             unavailable: AtomicU64::new(0),
-            picks: AtomicU64::new(0),
+            awaited: AtomicU32::new(0),
             added_at_ms: AtomicU64::new(added_at_ms),
             answers: Answers::new(),
             seats: Box::default(),
@@ -85,35 +87,34 @@ impl EndpointState {
     /// Counts a try as started. Every call is paired with one of [`EndpointState::end`]; [`Lease`] does both.
     #[inline]
     pub fn begin(&self) {
-        self.tries.fetch_add(1, Relaxed);
-        self.picks.fetch_add(1, Relaxed);
+        self.tries.fetch_add(BEGUN + 1, Relaxed);
     }
 
     /// Counts a try as finished.
     #[inline]
     pub fn end(&self) {
         let before = self.tries.fetch_sub(1, Relaxed);
-        debug_assert!(before as u32 > 0, "end without begin");
+        debug_assert!(!before.is_multiple_of(BEGUN), "end without begin");
     }
 
     /// Tries that have begun and not ended, over all workers.
     #[inline]
     pub fn in_flight(&self) -> u32 {
-        self.tries.load(Relaxed) as u32
+        (self.tries.load(Relaxed) % BEGUN) as u32
     }
 
     /// How the endpoint stands with an algorithm that goes by its answers.
     #[inline]
     pub(crate) fn standing(&self, now_ms: u64) -> Standing {
-        let tries = self.tries.load(Relaxed);
-        self.answers.standing(tries as u32, tries >= AWAITED, now_ms)
+        let is_awaited = self.awaited.load(Relaxed) > 0;
+        self.answers.standing(self.in_flight(), is_awaited, now_ms)
     }
 
     /// The same, when little is to be said of it.
     #[inline]
     pub(crate) fn brief(&self, now_ms: u64) -> Brief {
-        let tries = self.tries.load(Relaxed);
-        self.answers.brief(tries as u32, tries >= AWAITED, now_ms)
+        let is_awaited = self.awaited.load(Relaxed) > 0;
+        self.answers.brief(self.in_flight(), is_awaited, now_ms)
     }
 
     /// Peak latency in microseconds and the price of failures.
@@ -128,16 +129,15 @@ impl EndpointState {
     }
 
     fn begin_watched(&self, now_ms: u64) {
-        let before = self.tries.fetch_add(AWAITED + 1, Relaxed);
-        self.picks.fetch_add(1, Relaxed);
-        if before < AWAITED {
+        self.begin();
+        if self.awaited.fetch_add(1, Relaxed) == 0 {
             self.answers.begin_waiting(now_ms);
         }
     }
 
     /// Tries ever begun.
     pub fn picks(&self) -> u64 {
-        self.picks.load(Relaxed)
+        self.tries.load(Relaxed) >> IN_FLIGHT_BITS
     }
 
     /// When the endpoint was added, or recovered: the start of its slow start. Milliseconds.
@@ -311,7 +311,7 @@ impl<H: Deref<Target = EndpointState>> Lease<H> {
     #[inline]
     pub fn answered(&mut self, now_ms: u64, latency: Duration, answer: Answer) {
         if std::mem::take(&mut self.awaits) {
-            self.endpoint.tries.fetch_sub(AWAITED, Relaxed);
+            self.endpoint.awaited.fetch_sub(1, Relaxed);
             self.endpoint.answers.record(now_ms, latency, answer);
         }
     }
@@ -326,7 +326,7 @@ impl<H: Deref<Target = EndpointState>> Drop for Lease<H> {
     #[inline]
     fn drop(&mut self) {
         if self.awaits {
-            self.endpoint.tries.fetch_sub(AWAITED, Relaxed);
+            self.endpoint.awaited.fetch_sub(1, Relaxed);
         }
         self.endpoint.end();
     }

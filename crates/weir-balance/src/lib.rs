@@ -32,6 +32,7 @@ mod placement;
 mod random;
 mod rate;
 mod ready;
+mod requests;
 mod ring;
 mod rng;
 mod round_robin;

@@ -82,7 +82,7 @@ impl Gateway {
         let prober = Prober::start(Arc::clone(&shared), Rng::from_seed(!seed))?;
         let control = Arc::new(Mutex::new(Control::new(
             Arc::clone(&shared),
-            Compiler::new(epoch, Rng::from_seed(seed), keys),
+            Compiler::new(epoch, Rng::from_seed(seed), keys, workers),
             prober,
         )));
         let resolver = resolver::start(Arc::clone(&shared), Arc::clone(&control))?;

@@ -69,14 +69,14 @@ impl fmt::Display for UnknownEndpoint {
 impl std::error::Error for UnknownEndpoint {}
 
 impl Compiler {
-    pub(crate) fn new(epoch: Epoch, rng: Rng, session_keys: TokenKeys) -> Self {
+    pub(crate) fn new(epoch: Epoch, rng: Rng, session_keys: TokenKeys, workers: usize) -> Self {
         let mirror_spec = BalanceSpec {
             algorithm: Algorithm::RoundRobin,
             ..BalanceSpec::default()
         };
         Self {
             epoch,
-            live: Live::new(rng, session_keys),
+            live: Live::new(rng, session_keys, workers),
             names: NameTable::default(),
             config: Arc::default(),
             backends: Backends::default(),

@@ -1,10 +1,10 @@
 //! Filters, sorted by what they do.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use weir_model::{BackendId, Cors, Filter, Fraction, HeaderChange, IdentityFields, Rewrite};
 
+use super::live::Cursor;
 use super::snapshot::BalancerSlot;
 use super::upstream::LiveUpstream;
 
@@ -24,7 +24,7 @@ pub(crate) struct Policy {
 #[derive(Clone, Debug)]
 pub(crate) struct MirrorTarget {
     pub(crate) slot: BalancerSlot,
-    pub(crate) cursor: Arc<AtomicU64>,
+    pub(crate) cursor: Arc<Cursor>,
     /// What goes on at the backend; copies count like requests.
     pub(crate) upstream: Arc<LiveUpstream>,
     pub(crate) fraction: Fraction,
@@ -35,7 +35,7 @@ impl Policy {
     pub(crate) fn compile(
         before: &Self,
         filters: &[Filter],
-        mut mirror: impl FnMut(BackendId) -> (BalancerSlot, Arc<AtomicU64>, Arc<LiveUpstream>),
+        mut mirror: impl FnMut(BackendId) -> (BalancerSlot, Arc<Cursor>, Arc<LiveUpstream>),
     ) -> Self {
         let mut policy = before.clone();
         for filter in filters {

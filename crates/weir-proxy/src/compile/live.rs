@@ -1,6 +1,7 @@
 //! What outlives a snapshot: endpoints with their load, rules with their cursors.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -69,6 +70,26 @@ impl LiveEndpoint {
     }
 }
 
+/// Where a rotation stands, on a cache line of its own: requests of all workers move it, and whatever lay beside it would be
+/// fetched anew each time.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Cursor(AtomicU64);
+
+impl Cursor {
+    fn new(rng: &mut Rng) -> Self {
+        Self(AtomicU64::new(cursor_start(rng)))
+    }
+}
+
+impl Deref for Cursor {
+    type Target = AtomicU64;
+
+    fn deref(&self) -> &AtomicU64 {
+        &self.0
+    }
+}
+
 /// A rule as long as its key is configured.
 #[derive(Debug)]
 pub(crate) struct LiveRule {
@@ -76,7 +97,7 @@ pub(crate) struct LiveRule {
     pub(crate) id: u32,
     pub(crate) key: Arc<str>,
     /// Turns of the weighted split over its destinations.
-    pub(crate) cursor: AtomicU64,
+    pub(crate) cursor: Cursor,
     is_configured: AtomicBool,
 }
 
@@ -104,16 +125,17 @@ pub(crate) struct Live {
     endpoints: HashMap<EndpointAddress, (Arc<LiveEndpoint>, u32)>,
     rules: HashMap<Arc<str>, Arc<LiveRule>>,
     /// Turns of the balancers, by rule and destination.
-    cursors: HashMap<(Arc<str>, Arc<str>), Arc<AtomicU64>>,
+    cursors: HashMap<(Arc<str>, Arc<str>), Arc<Cursor>>,
     /// By rule key.
     spreads: HashMap<Arc<str>, Arc<Spread>>,
 }
 
 impl Live {
-    pub(crate) fn new(mut rng: Rng, session_keys: TokenKeys) -> Self {
+    /// Nothing yet, for so many workers.
+    pub(crate) fn new(mut rng: Rng, session_keys: TokenKeys, workers: usize) -> Self {
         Self {
             session_keys: Arc::new(session_keys),
-            upstreams: Upstreams::default(),
+            upstreams: Upstreams::new(workers),
             limits: Limits::new(rng.next_u64()),
             checks: Checks::new(Rng::from_seed(rng.next_u64())),
             rng,
@@ -210,7 +232,7 @@ impl Live {
         let rule = Arc::new(LiveRule {
             id: self.ids,
             key: Arc::clone(key),
-            cursor: AtomicU64::new(cursor_start(&mut self.rng)),
+            cursor: Cursor::new(&mut self.rng),
             is_configured: AtomicBool::new(true),
         });
         self.rules.insert(Arc::clone(key), Arc::clone(&rule));
@@ -218,13 +240,13 @@ impl Live {
     }
 
     /// The cursor of a rule's balancer over a destination.
-    pub(crate) fn cursor(&mut self, rule: &Arc<str>, destination: &Arc<str>) -> Arc<AtomicU64> {
+    pub(crate) fn cursor(&mut self, rule: &Arc<str>, destination: &Arc<str>) -> Arc<Cursor> {
         let rng = &mut self.rng;
         let key = (Arc::clone(rule), Arc::clone(destination));
         Arc::clone(
             self.cursors
                 .entry(key)
-                .or_insert_with(|| Arc::new(AtomicU64::new(cursor_start(rng)))),
+                .or_insert_with(|| Arc::new(Cursor::new(rng))),
         )
     }
 

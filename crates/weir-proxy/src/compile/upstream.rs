@@ -19,21 +19,32 @@ pub(crate) struct LiveUpstream {
 }
 
 /// All of them, by backend key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Upstreams {
     by_backend: HashMap<Arc<str>, Vec<Arc<LiveUpstream>>>,
+    /// How many workers take requests.
+    workers: usize,
 }
 
 impl Upstreams {
+    /// None yet, for so many workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            by_backend: HashMap::new(),
+            workers,
+        }
+    }
+
     /// The one of a backend and a specification: equal specifications share it.
     pub(crate) fn of(&mut self, backend: &Arc<str>, spec: &Arc<UpstreamSpec>) -> Arc<LiveUpstream> {
         let known = self.by_backend.entry(Arc::clone(backend)).or_default();
         if let Some(upstream) = known.iter().find(|upstream| upstream.spec == *spec) {
             return Arc::clone(upstream);
         }
+        let limit = spec.breakers.parallel_requests;
         let upstream = Arc::new(LiveUpstream {
             spec: Arc::clone(spec),
-            counters: Arc::new(Counters::new(Scope::Backend)),
+            counters: Arc::new(Counters::striped(Scope::Backend, limit, self.workers)),
             queue: Arc::default(),
         });
         known.push(Arc::clone(&upstream));
@@ -62,7 +73,7 @@ mod tests {
 
     #[test]
     fn lb30_equal_specifications_of_one_backend_share_their_counters() {
-        let mut upstreams = Upstreams::default();
+        let mut upstreams = Upstreams::new(2);
         let (spec, equal) = (Arc::default(), Arc::default());
         let other = Arc::new(UpstreamSpec {
             breakers: Breakers::OPEN,

@@ -53,7 +53,7 @@ async fn serve<'v>(
     let mut way = route::choose(exchange, snapshot, found)?;
     policy::prepare(exchange, found, &way)?;
     policy::mirror(exchange, snapshot, &way);
-    let mut tries = Tries::begin(&way)?;
+    let mut tries = Tries::begin(exchange.worker.index, &way)?;
     if pending::is_to_wait(exchange, snapshot, &way) {
         Box::pin(pending::wait(exchange, snapshot, &way)).await;
         way = failover::choose_again(exchange, snapshot, found, way, &mut tries)?;

@@ -19,6 +19,7 @@ pub(super) struct Tries<'v> {
     past: Option<Box<Past<'v>>>,
     /// [`Picked::index`] of the last try.
     pub(super) last: u32,
+    worker: u16,
     /// Held over all tries at one backend together.
     _place: Option<Permit<&'v Counters>>,
 }
@@ -39,12 +40,14 @@ struct Past<'v> {
 }
 
 impl<'v> Tries<'v> {
-    /// None yet. Takes the request's place at the backend.
-    pub(super) fn begin(way: &Way<'v>) -> Result<Self, Failure> {
+    /// None yet. Takes the request's place at the backend, on the worker of this number.
+    pub(super) fn begin(worker: usize, way: &Way<'v>) -> Result<Self, Failure> {
+        let worker = worker as u16;
         Ok(Self {
             past: None,
             last: 0,
-            _place: take_place(way)?,
+            worker,
+            _place: take_place(worker, way)?,
         })
     }
 
@@ -79,7 +82,7 @@ impl<'v> Tries<'v> {
     /// Another tier begins at another destination, `way`, since that of `given_up` was given up. `false`: the backend
     /// there has no place for the request, nothing has changed.
     pub(super) fn move_to(&mut self, way: &Way<'v>, given_up: u32) -> bool {
-        let Ok(place) = take_place(way) else {
+        let Ok(place) = take_place(self.worker, way) else {
             return false;
         };
         self._place = place;
@@ -113,12 +116,13 @@ impl<'v> Tries<'v> {
 }
 
 /// The request's place at the backend of `way`.
-fn take_place<'v>(way: &Way<'v>) -> Result<Option<Permit<&'v Counters>>, Failure> {
+fn take_place<'v>(worker: u16, way: &Way<'v>) -> Result<Option<Permit<&'v Counters>>, Failure> {
     match &way.destination.goal {
         Goal::Balancer { upstream, .. } => {
             let limit = upstream.spec.breakers.parallel_requests;
             let counters = &*upstream.counters;
-            Ok(Some(Permit::take(counters, Counted::ParallelRequests, limit)?))
+            let place = Permit::take_at(counters, Counted::ParallelRequests, worker, limit)?;
+            Ok(Some(place))
         }
         Goal::Answer(_) => Ok(None),
     }

@@ -158,7 +158,7 @@ mod tests {
     fn workers_add_up_and_forgotten_rules_are_gone() {
         let registry = Arc::new(Registry::default());
         let workers = [Recorder::new(&registry), Recorder::new(&registry)];
-        let mut live = Live::new(Rng::from_seed(1), TokenKeys::new(Vec::new()));
+        let mut live = Live::new(Rng::from_seed(1), TokenKeys::new(Vec::new()), 1);
         let (rule, other) = (live.rule(&"rule".into()), live.rule(&"other".into()));
         let endpoint = Endpoint::new(EndpointAddress::Unix("/socket".into()));
         let listed = live.list(std::slice::from_ref(&endpoint), 0);

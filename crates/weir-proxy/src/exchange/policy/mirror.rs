@@ -58,9 +58,10 @@ fn start(exchange: &mut Exchange<'_>, snapshot: &Snapshot, target: &MirrorTarget
     };
     let (upstream, spec) = (&target.upstream, &target.upstream.spec);
     let counters = Arc::clone(&upstream.counters);
-    let place = match Permit::take(
+    let place = match Permit::take_at(
         counters,
         Counted::ParallelRequests,
+        worker.index as u16,
         spec.breakers.parallel_requests,
     ) {
         Ok(place) => place,
