@@ -169,10 +169,18 @@ fn takes(compressor: &Compressor, media_type: &str) -> bool {
                 .iter()
                 .any(|usual| media_type.eq_ignore_ascii_case(usual));
     }
-    compressor
-        .content_types
-        .iter()
-        .any(|listed| media_type.eq_ignore_ascii_case(listed))
+    compressor.content_types.iter().any(|listed| {
+        // `text/*` stands for all of its kind.
+        let kind = listed.strip_suffix('*').filter(|kind| kind.ends_with('/'));
+        kind.map_or_else(
+            || media_type.eq_ignore_ascii_case(listed),
+            |kind| {
+                media_type
+                    .get(..kind.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(kind))
+            },
+        )
+    })
 }
 
 /// Adds `Accept-Encoding` to what the response depends on (RFC 9110 12.5.5).

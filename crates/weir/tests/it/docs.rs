@@ -47,6 +47,7 @@ fn every_yaml_block_of_the_documentation_is_accepted() {
         "docs/failover.md",
         "docs/traffic.md",
         "docs/names.md",
+        "docs/responses.md",
     ] {
         for (line, block) in blocks(&documentation(name), "yaml") {
             let finished = weir(&["check", "-o", "json", "-"], block);

@@ -21,6 +21,7 @@ mod names;
 mod overrides;
 mod proxy;
 mod reload;
+mod responses;
 mod sessions;
 mod signals;
 mod tenants;

@@ -9,6 +9,7 @@ mod admission;
 mod balance;
 mod basic_auth;
 mod canary;
+mod compression;
 mod document;
 mod environment;
 mod error_handler;

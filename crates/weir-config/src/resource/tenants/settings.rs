@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_model::{Cidr, Port};
+use weir_model::{Cidr, Compressor, Port};
 
 use super::admission::{self, TenantLimits};
+use super::compression;
 use crate::resource::decode::{Decoder, Field, Fields};
 use crate::yaml::{Finding, Span, Spanned};
 
@@ -27,6 +28,8 @@ pub struct TenantSettings {
     pub request_timeout: Option<Duration>,
     /// `request_limits` and `middleware.throttle`; each tenant has them for itself.
     pub limits: TenantLimits,
+    /// `compression`: codings that responses may be sent in, the preferred one first.
+    pub compressors: Vec<Compressor>,
     /// `middleware.request_id`: whether responses carry the request's id.
     pub response_request_id: bool,
     /// `lua_routing.global_scripts`, when they would run. They are not run: tenants under them are not served.
@@ -75,7 +78,7 @@ pub(super) fn decode(decoder: &mut Decoder, fields: &Fields<'_>) -> TenantSettin
         tls(decoder, field, &mut settings);
     }
     if let Some(field) = fields.optional("compression") {
-        compression(decoder, field);
+        settings.compressors = compression::decode(decoder, field);
     }
     if let Some(field) = fields.optional("request_limits") {
         let mark = decoder.mark();
@@ -195,32 +198,6 @@ fn tls(decoder: &mut Decoder, field: Field<'_>, settings: &mut TenantSettings) {
                 .label("what is meant to be encrypted is not served in the clear")
                 .help("let a proxy in front end TLS and remove this, or wait")
                 .effect("no tenant of this file is served"),
-        );
-    }
-}
-
-fn compression(decoder: &mut Decoder, field: Field<'_>) {
-    let Some(fields) = decoder.fields(field, &["enabled", "level", "content_types", "min_size"]) else {
-        return;
-    };
-    if let Some(field) = fields.optional("level") {
-        decoder.integer(field, 1..=9);
-    }
-    if let Some(field) = fields.optional("content_types") {
-        for item in decoder.items(field, usize::MAX) {
-            decoder.nonempty(item);
-        }
-    }
-    let is_enabled = fields
-        .optional("enabled")
-        .and_then(|field| decoder.boolean(field))
-        .is_none_or(|enabled| enabled.value);
-    if is_enabled {
-        let finding = Finding::new("W0401", field.span(), "compression is not supported yet");
-        decoder.report(
-            finding
-                .label("not supported yet")
-                .effect("responses pass as the services send them"),
         );
     }
 }

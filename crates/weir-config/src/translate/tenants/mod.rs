@@ -9,6 +9,7 @@ mod backend;
 mod balance;
 mod canary;
 mod claim;
+mod compression;
 mod error_handler;
 mod filter;
 mod listener;

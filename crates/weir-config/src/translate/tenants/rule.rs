@@ -13,7 +13,7 @@ use super::canary::{self, Division};
 use super::filter::{self, TenantFilterSet};
 use super::route;
 use super::spine::backend_key;
-use super::{admission, error_handler};
+use super::{admission, compression, error_handler};
 use crate::resource::{BarePrefix, Tenant, TenantService};
 use crate::translate::effective::PolicySettings;
 use crate::translate::index::Object;
@@ -55,7 +55,7 @@ pub(super) fn write(mut writer: RuleWriter<'_, '_>) -> Vec<Rule> {
     }
     let origin = tenant.origin(tenant.spec.span);
     // Most rules share it: most policies say nothing besides.
-    let own_traffic = admission::add(tenant.spec, tenant.name(), None);
+    let own_traffic = with_own(tenant, None);
     let rule = |(place, draft): (usize, Draft)| {
         let mut rule = Rule {
             key: backend_key(tenant.id(), &format!("rule/{place}")),
@@ -94,10 +94,16 @@ fn apply(
     if is_served {
         rule.traffic = match rule.traffic.take() {
             None => own_traffic.cloned(),
-            Some(traffic) => admission::add(tenant.spec, tenant.name(), Some(traffic)),
+            Some(traffic) => with_own(tenant, Some(traffic)),
         };
     }
     error_handler::apply(tenant.spec, rule);
+}
+
+/// What the tenant and its file say of requests and responses, added to what its policy says.
+fn with_own(tenant: Object<'_, Tenant>, traffic: Option<Arc<TrafficSpec>>) -> Option<Arc<TrafficSpec>> {
+    let traffic = admission::add(tenant.spec, tenant.name(), traffic);
+    compression::add(&tenant.spec.settings.compressors, traffic)
 }
 
 /// A rule without its key.
