@@ -163,6 +163,10 @@ impl Exchanges {
         let shared = self.shared.clone();
         let options = &shared.options;
         let number = shared.counters.count_request(body_bytes);
+        if let Some(journal) = &options.journal {
+            // A request that cannot be written down gets no answer: the journal would not be the truth.
+            journal.note(shared.port, &request.method, &request.path)?;
+        }
         let (knobs, why) = match Knobs::of_target(&request.path) {
             Ok(knobs) => (knobs, None),
             Err(error) => (

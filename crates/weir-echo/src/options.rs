@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Counters, Identity};
+use crate::{Counters, Identity, Journal};
 
 /// How an echo backend behaves.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Who it says it is. An empty `pod` becomes `echo-PORT`.
     pub identity: Identity,
@@ -18,6 +18,8 @@ pub struct Options {
     pub seed: u64,
     /// Status of the other answers.
     pub status: u16,
+    /// Where received requests are written down, if anywhere.
+    pub journal: Option<Journal>,
 }
 
 impl Default for Options {
@@ -31,6 +33,7 @@ impl Default for Options {
             error_rate_percent: 0.0,
             seed: 1,
             status: 200,
+            journal: None,
         }
     }
 }
@@ -38,6 +41,8 @@ impl Default for Options {
 /// What the connections of one backend share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Of the backend.
+    pub(crate) port: u16,
     pub(crate) options: Options,
     pub(crate) counters: Arc<Counters>,
 }

@@ -35,6 +35,7 @@ impl Echo {
             options.identity.pod = format!("echo-{}", address.port());
         }
         let shared = Arc::new(Shared {
+            port: address.port(),
             options,
             counters: Arc::default(),
         });

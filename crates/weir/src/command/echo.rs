@@ -1,11 +1,12 @@
 //! `weir echo`.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use weir_echo::{Echo, Identity, Options};
+use weir_echo::{Echo, Identity, Journal, Options};
 
 use crate::error::{CommandError, Exit};
 use crate::flags::{Global, Output};
@@ -76,6 +77,10 @@ pub(crate) struct EchoArgs {
     /// The service to answer
     #[arg(long, value_name = "NAME", env = "SERVICE_NAME", default_value = "")]
     service: String,
+
+    /// Write a line "PORT METHOD TARGET" to this file for every request, before it is answered
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
 }
 
 impl EchoArgs {
@@ -107,6 +112,7 @@ impl EchoArgs {
 
     async fn bind(&self) -> Result<Vec<Echo>, CommandError> {
         let addresses: Vec<_> = self.listen.iter().flat_map(ListenRange::addresses).collect();
+        let journal = self.open_journal()?;
         let mut backends = Vec::with_capacity(addresses.len());
         for address in &addresses {
             let pod = match &self.name {
@@ -126,6 +132,7 @@ impl EchoArgs {
                 // Backends of one command fail different requests.
                 seed: self.seed.wrapping_add(backends.len() as u64),
                 status: self.status,
+                journal: journal.clone(),
             };
             backends.push(Echo::bind(*address, options).await.map_err(|error| {
                 CommandError::new(Exit::Failed, "cannot listen")
@@ -135,6 +142,18 @@ impl EchoArgs {
             })?);
         }
         Ok(backends)
+    }
+
+    fn open_journal(&self) -> Result<Option<Journal>, CommandError> {
+        let Some(path) = &self.journal else {
+            return Ok(None);
+        };
+        Journal::open(path).map(Some).map_err(|error| {
+            CommandError::new(Exit::Failed, "cannot write the journal")
+                .place(path.display().to_string())
+                .why(error)
+                .next("choose another file with --journal")
+        })
     }
 
     fn announcement(&self, backends: &[Echo], form: Output) -> String {

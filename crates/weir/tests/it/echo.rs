@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::harness::{Client, Process, free_port};
+use crate::harness::{Client, Folder, Process, free_port};
 
 fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
@@ -67,6 +67,43 @@ fn lt01_errors_delays_and_names_are_flags() {
     let answer = Client::connect(address(port)).get("/", &[]);
     assert_eq!((answer.status, &answer.json()["pod"]), (500, &"me".into()));
     assert!(start.elapsed().as_millis() >= 20);
+}
+
+#[test]
+fn lt01_a_journal_outlives_a_backend_that_is_killed() {
+    let folder = Folder::new();
+    let journal = folder.path().join("journal");
+    let ports = [free_port(), free_port()];
+    let listen = ports.map(|port| format!("127.0.0.1:{port}")).join(",");
+    let mut echo = Process::start(&[
+        "echo",
+        "--listen",
+        &listen,
+        "--journal",
+        journal.to_str().expect("UTF-8"),
+    ]);
+    echo.stdout.wait_after(0, &format!("is echo-{}", ports[1]));
+    let mut second = Client::connect(address(ports[1]));
+    second.get("/a?b=c", &[]);
+    second.send("POST /d HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+    second.response("POST");
+    Client::connect(address(ports[0])).get("/e", &[]);
+    // Nobody waits for this one: it is in the journal before its answer is due.
+    second.send("GET /f?t=20s HTTP/1.1\r\nHost: h\r\n\r\n");
+    let last = format!("{} GET /f?t=20s\n", ports[1]);
+    let read = || std::fs::read_to_string(&journal).expect("a journal");
+    let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
+    while !read().ends_with(&last) {
+        assert!(std::time::Instant::now() < deadline, "{}", read());
+        std::thread::yield_now();
+    }
+    echo.signal("KILL");
+    echo.wait();
+    let expected = format!(
+        "{1} GET /a?b=c\n{1} POST /d\n{0} GET /e\n{last}",
+        ports[0], ports[1]
+    );
+    assert_eq!(read(), expected);
 }
 
 #[test]
