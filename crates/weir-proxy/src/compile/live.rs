@@ -35,6 +35,7 @@ pub(crate) struct LiveEndpoint {
     pub(crate) publication: u64,
     ejections: AtomicU64,
     is_listed: AtomicBool,
+    is_unreached: AtomicBool,
     /// What has become of it last.
     changed: Mutex<Option<ChangeRecord>>,
 }
@@ -57,6 +58,19 @@ impl LiveEndpoint {
     /// Whether some backend lists it. Workers close unused connections to one that none lists.
     pub(crate) fn is_listed(&self) -> bool {
         self.is_listed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last attempt of any worker to open a connection came to nothing.
+    pub(crate) fn is_unreached(&self) -> bool {
+        self.is_unreached.load(Ordering::Relaxed)
+    }
+
+    /// Says how an attempt to open a connection ended.
+    pub(crate) fn note_unreached(&self, is_unreached: bool) {
+        // Written only when it changes: all workers read this line.
+        if self.is_unreached() != is_unreached {
+            self.is_unreached.store(is_unreached, Ordering::Relaxed);
+        }
     }
 
     /// Counts that some backend's passive check has ejected it.
@@ -169,6 +183,7 @@ impl Live {
                     publication: self.publication,
                     ejections: AtomicU64::new(0),
                     is_listed: AtomicBool::new(true),
+                    is_unreached: AtomicBool::new(false),
                     changed: Mutex::default(),
                 });
                 if let Some(decided) = self.overrides.get(&live.address) {

@@ -58,6 +58,9 @@ pub(super) async fn open(
     };
     let connected = connect(&worker.event_loop, &worker.pools, exchange.alarm(), dial).await;
     drop(pending);
+    if connected.as_ref().err() != Some(&ConnectFailure::Exhausted) {
+        chosen.held.0.endpoint.note_unreached(connected.is_err());
+    }
     match connected {
         Ok(stream) => {
             let now_ms = worker.clock.read_ms();

@@ -8,7 +8,8 @@
 //! - Only a request that is still there as a whole is sent again ([`crate::transit::Pump::is_replayable`]).
 //! - The time for the whole exchange bounds all tries and the waiting between them.
 //! - Retries stay within the backend's limit, so that a failing backend gets little more than was offered (row LB29).
-//!   A try after an endpoint that was never reached is free: it burdens nobody twice.
+//!   A try after an endpoint that was never reached is free: it burdens nobody twice. But not when all others are known
+//!   to be out of reach as well: then it would only knock at closed doors.
 //!
 //! A rule without retries still gets two more tries for a request of which nothing was sent. A pooled connection that
 //! died is another matter, and [`super::forward`]'s.
@@ -21,7 +22,7 @@ use super::forward::Answered;
 use super::pick::{Chosen, Tries};
 use super::route::Way;
 use super::{Exchange, Failure, respond};
-use crate::compile::Goal;
+use crate::compile::{Goal, Snapshot};
 
 /// How a try ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ struct Standing {
     retries: u32,
     /// Time left for the whole exchange, milliseconds.
     left_ms: u64,
-    /// There is an endpoint that was not tried.
+    /// There is an endpoint that was not tried, and to which the last connection could be made.
     has_others: bool,
 }
 
@@ -72,6 +73,7 @@ struct Again {
 #[inline]
 pub(super) fn next<'v>(
     exchange: &Exchange<'_>,
+    snapshot: &Snapshot,
     way: &Way<'v>,
     tries: &mut Tries<'v>,
     chosen: &Chosen<'v>,
@@ -79,12 +81,13 @@ pub(super) fn next<'v>(
 ) -> Option<Follow<'v>> {
     match tried {
         Ok(_) if way.forward.retry.is_none() => None,
-        _ => next_after(exchange, way, tries, chosen, tried),
+        _ => next_after(exchange, snapshot, way, tries, chosen, tried),
     }
 }
 
 fn next_after<'v>(
     exchange: &Exchange<'_>,
+    snapshot: &Snapshot,
     way: &Way<'v>,
     tries: &mut Tries<'v>,
     chosen: &Chosen<'v>,
@@ -104,7 +107,7 @@ fn next_after<'v>(
     let standing = Standing {
         retries: exchange.record.retries,
         left_ms: exchange.deadline_ms.saturating_sub(now_ms),
-        has_others: tries.tried().len() + 1 < chosen.balancer.endpoints.len(),
+        has_others: has_others_here(tries, chosen) || has_others_elsewhere(snapshot, way, tries),
     };
     let draw = exchange.worker.rng.borrow_mut().next_u64();
     let again = judge(way.forward.retry.as_deref(), outcome, sent, standing, draw)?;
@@ -176,6 +179,30 @@ pub(super) async fn prepare<'v>(
     exchange.pause(follow.wait_ms).await
 }
 
+/// Whether the same backend has an endpoint that was not tried and took the last connection.
+fn has_others_here(tries: &Tries<'_>, chosen: &Chosen<'_>) -> bool {
+    let endpoints = (0..).zip(chosen.balancer.endpoints.iter());
+    endpoints
+        .filter(|(_, endpoint)| !endpoint.is_unreached())
+        .any(|(index, _)| index != chosen.picked.index && !tries.tried().contains(&index))
+}
+
+/// Whether a destination that may stand in for this one has an endpoint that took the last connection.
+fn has_others_elsewhere(snapshot: &Snapshot, way: &Way<'_>, tries: &Tries<'_>) -> bool {
+    let is_at_session = || way.visit.as_ref().is_some_and(|visit| visit.is_named());
+    if way.forward.spread.is_none() && !is_at_session() {
+        return false;
+    }
+    let destinations = (0..).zip(way.forward.destinations.iter());
+    destinations
+        .filter(|(place, one)| !std::ptr::eq(*one, way.destination) && !tries.passed().contains(place))
+        .filter_map(|(_, one)| match &one.goal {
+            Goal::Balancer { slot, .. } => snapshot.balancer(*slot),
+            Goal::Answer(_) => None,
+        })
+        .any(|balancer| balancer.endpoints.iter().any(|endpoint| !endpoint.is_unreached()))
+}
+
 /// Whether another try may follow one that ended with `outcome`, and when. `draw` is random.
 fn judge(
     policy: Option<&Retry>,
@@ -195,7 +222,7 @@ fn judge(
     let Some(policy) = policy else {
         let again = Again {
             wait_ms: 0,
-            is_limited: false,
+            is_limited: !standing.has_others,
         };
         return (!was_reached && standing.retries < limits::RETRIES).then_some(again);
     };
@@ -412,13 +439,19 @@ mod tests {
             (Outcome::Answered(503), GET, 0, false),
             (UNRELATED, FRESH, 0, false),
         ] {
-            let standing = Standing { retries, ..START };
-            let again = judge(None, outcome, sent, standing, 0);
-            let free = Again {
-                wait_ms: 0,
-                is_limited: false,
-            };
-            assert_eq!(again, expected.then_some(free), "{outcome:?} after {retries}");
+            for has_others in [true, false] {
+                let standing = Standing {
+                    retries,
+                    has_others,
+                    ..START
+                };
+                let again = judge(None, outcome, sent, standing, 0);
+                let at_once = Again {
+                    wait_ms: 0,
+                    is_limited: !has_others,
+                };
+                assert_eq!(again, expected.then_some(at_once), "{outcome:?} after {retries}");
+            }
         }
     }
 

@@ -478,6 +478,28 @@ fn lb29_an_outage_costs_little_more_than_what_was_offered_and_ends_when_it_ends(
 }
 
 #[test]
+fn lb29_knocking_at_closed_doors_stays_within_the_budget() {
+    let listeners: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let dead: Vec<_> = listeners.iter().map(|one| one.local_addr().unwrap()).collect();
+    drop(listeners);
+    for policy in [None, Some(Arc::new(on_everything()))] {
+        let plan = Plan::to(&dead).forward(|forward| forward.retry.clone_from(&policy));
+        let rig = Rig::new(&plan);
+        let start = Instant::now();
+        let mut client = rig.client();
+        for _ in 0..300 {
+            assert_eq!(client.get("/").status, 502);
+        }
+        let free = 6 + 3 * (start.elapsed().as_secs() + 1);
+        let retries = rig.gateway.stats().rules[RULE].retries;
+        assert!(
+            (30..=60 + free).contains(&retries),
+            "{retries} retries of 300 requests: {policy:?}"
+        );
+    }
+}
+
+#[test]
 fn bx01_lb08_balancers_learn_from_how_tries_end() {
     // One client after the other: nothing is ever in flight, so only what was learned can tell endpoints apart.
     for algorithm in [Algorithm::Adaptive, Algorithm::PeakEwma] {
