@@ -22,17 +22,23 @@ enum BalancerType {
     RoundRobin,
     BackendUtilization,
     DynamicModule,
+    Adaptive,
+    PeakEwma,
 }
 
-/// How the types are written.
-const TYPES: [(&str, BalancerType); 6] = [
+/// How the types are written; the last two are weir's own (rows BX01, LB08).
+const TYPES: [(&str, BalancerType); 8] = [
     ("ConsistentHash", BalancerType::ConsistentHash),
     ("LeastRequest", BalancerType::LeastRequest),
     ("Random", BalancerType::Random),
     ("RoundRobin", BalancerType::RoundRobin),
     ("BackendUtilization", BalancerType::BackendUtilization),
     ("DynamicModule", BalancerType::DynamicModule),
+    ("Adaptive", BalancerType::Adaptive),
+    ("PeakEwma", BalancerType::PeakEwma),
 ];
+/// How many of them are Envoy Gateway's.
+const ENVOY_TYPES: usize = 6;
 
 /// Fields that a type excludes, and why (CEL rules of Envoy Gateway's `LoadBalancer`).
 const EXCLUDED: [(&str, &[BalancerType], &str); 4] = [
@@ -80,7 +86,11 @@ pub(super) fn balance_spec(decoder: &mut Decoder, field: Field<'_>, dialect: Dia
         &["leastRequest", "reportHeader", "loadReport"],
     )?;
     let kind_field = fields.required(decoder, "type")?;
-    let kind = decoder.choice(kind_field, &TYPES)?.value;
+    let types = match dialect {
+        Dialect::Envoy => &TYPES[..ENVOY_TYPES],
+        Dialect::Weir => &TYPES,
+    };
+    let kind = decoder.choice(kind_field, types)?.value;
     let mark = decoder.mark();
     check_rules(decoder, fields, kind_field, kind);
     if decoder.failed_since(mark) {
@@ -183,6 +193,8 @@ fn algorithm(
     match kind {
         BalancerType::RoundRobin => Some(Algorithm::RoundRobin),
         BalancerType::Random => Some(Algorithm::Random),
+        BalancerType::Adaptive => Some(Algorithm::Adaptive),
+        BalancerType::PeakEwma => Some(Algorithm::PeakEwma),
         BalancerType::LeastRequest => match dialect.own(fields, "leastRequest") {
             Some(block) => least_request(decoder, block).map(Algorithm::LeastRequest),
             None => Some(Algorithm::LeastRequest(LeastRequest::default())),

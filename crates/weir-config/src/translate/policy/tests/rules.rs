@@ -123,6 +123,23 @@ fn lb18_each_rule_of_the_crd_is_checked_by_itself() {
 }
 
 #[test]
+fn bx01_lb08_balancers_that_learn_are_weirs_own() {
+    for (name, algorithm) in [
+        ("Adaptive", Algorithm::Adaptive),
+        ("PeakEwma", Algorithm::PeakEwma),
+    ] {
+        let spec = format!("loadBalancer: {{type: {name}, slowStart: {{window: 10s}}}}");
+        let (balance, findings) = judge("TrafficPolicy", &spec);
+        assert_eq!(findings, Vec::<String>::new());
+        assert_eq!(balance.map(|balance| balance.algorithm), Some(algorithm));
+        check(
+            &format!("{{type: {name}}}"),
+            &[&format!("E0104 1:22 \"type\" cannot be \"{name}\"")],
+        );
+    }
+}
+
+#[test]
 fn lb15_slow_start_goes_with_round_robin_and_least_request_only() {
     let message = "slowStart is supported for RoundRobin, LeastRequest and BackendUtilization only";
     check(
