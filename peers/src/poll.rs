@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// How many events one wait returns at most.
 const BATCH: usize = 512;
@@ -59,6 +60,27 @@ impl Poller {
         // SAFETY: the kernel has initialised the first `count` events.
         unsafe { events.raw.set_len(count) };
         Ok(())
+    }
+
+    /// The same with a time that is exact to microseconds, which `epoll_wait` is not.
+    pub fn wait_for(&self, events: &mut Events, patience: Duration) -> io::Result<()> {
+        let mut epoll = libc::pollfd {
+            fd: self.epoll.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let time = libc::timespec {
+            tv_sec: patience.as_secs() as libc::time_t,
+            tv_nsec: patience.subsec_nanos().into(),
+        };
+        // SAFETY: both outlive the call, one descriptor is given, and no signal mask is set.
+        let count = unsafe { libc::ppoll(&raw mut epoll, 1, &raw const time, std::ptr::null()) };
+        match count {
+            -1 if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted => {
+                Err(io::Error::last_os_error())
+            }
+            _ => self.wait(events, 0),
+        }
     }
 
     fn add(&self, fd: RawFd, interest: i32) -> io::Result<()> {

@@ -1,8 +1,9 @@
-//! weir's own tasks: `cargo xtask tidy | peers | bench | micro`.
+//! weir's own tasks: `cargo xtask tidy | peers | bench | micro | chaos`.
 //!
 //! Everything here is for people who work on weir; nothing of it is in the product.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
+mod chaos;
 mod flags;
 mod micro;
 mod peers;
@@ -28,6 +29,10 @@ usage: cargo xtask TASK [FLAGS]
              --routes N            routes of the --reload configuration (default: 10000)
   bench    a short `peers` of weir, floor and nginx; takes the same flags
   micro    measures route lookup and endpoint picks inside one process
+  chaos    kills, stops and slows backends under load and counts what is lost
+             NAME...               of kill stop outage probes slow (default: all)
+             --short               seconds instead of minutes
+             --json FILE           where the figures go (default: target/chaos/chaos.json)
 ";
 
 fn main() -> ExitCode {
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
         "peers" => peers::run(&rest),
         "bench" => peers::run_short(&rest),
         "micro" => micro::run(&rest),
+        "chaos" => chaos::run(&rest),
         "" | "help" | "--help" | "-h" => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

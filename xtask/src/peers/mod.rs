@@ -23,3 +23,7 @@ mod syscalls;
 mod tools;
 
 pub(crate) use commands::{run, run_short};
+pub(crate) use figures::Figures;
+pub(crate) use process::{Leashed, free_port};
+pub(crate) use settings::envoy_with;
+pub(crate) use tools::envoy;

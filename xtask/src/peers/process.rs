@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -74,6 +74,23 @@ impl Leashed {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until somebody listens there.
+    pub(crate) fn wait_until_it_listens(&mut self, address: SocketAddr) -> Result<(), String> {
+        let begin = Instant::now();
+        while let Err(error) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
+            self.check_alive()?;
+            if begin.elapsed() > START_LIMIT {
+                return Err(format!(
+                    "{} does not listen: {error}{}",
+                    self.name,
+                    self.log_end()
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     fn log_end(&self) -> String {

@@ -5,6 +5,7 @@
 //! where they can be switched off.
 
 use std::fs;
+use std::net::SocketAddrV4;
 use std::path::Path;
 
 use super::peer::Peer;
@@ -191,9 +192,20 @@ backend backend
 }
 
 fn envoy(site: &Site<'_>) -> String {
-    let Site {
-        port, backend_port, ..
-    } = site;
+    let endpoint = |host: u8| SocketAddrV4::new([127, 0, 0, host].into(), site.backend_port);
+    envoy_with(site.port, "ROUND_ROBIN", &[endpoint(1), endpoint(2)])
+}
+
+/// Envoy's configuration for these endpoints, with a load-balancing policy.
+pub(crate) fn envoy_with(port: u16, lb_policy: &str, endpoints: &[SocketAddrV4]) -> String {
+    let endpoints: String = endpoints
+        .iter()
+        .map(|endpoint| {
+            let (host, port) = (endpoint.ip(), endpoint.port());
+            let address = format!("{{socket_address: {{address: {host}, port_value: {port}}}}}");
+            format!("              - endpoint: {{address: {address}}}\n")
+        })
+        .collect();
     format!(
         r#"stats_config: {{stats_matcher: {{reject_all: true}}}}
 static_resources:
@@ -227,7 +239,7 @@ static_resources:
     - name: backend
       type: STATIC
       connect_timeout: 10s
-      lb_policy: ROUND_ROBIN
+      lb_policy: {lb_policy}
       circuit_breakers:
         thresholds:
           - {{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000}}
@@ -235,9 +247,7 @@ static_resources:
         cluster_name: backend
         endpoints:
           - lb_endpoints:
-              - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {backend_port}}}}}}}
-              - endpoint: {{address: {{socket_address: {{address: 127.0.0.2, port_value: {backend_port}}}}}}}
-"#
+{endpoints}"#
     )
 }
 

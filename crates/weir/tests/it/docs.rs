@@ -37,6 +37,16 @@ pub(crate) fn yaml_block(name: &str, text: &str) -> String {
     block.to_owned()
 }
 
+/// The first YAML block under a heading of a document.
+pub(crate) fn policy_under(name: &str, heading: &str) -> String {
+    let text = documentation(name);
+    let from = text
+        .find(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("{name} has no heading {heading:?}"));
+    let (_, block) = blocks(&text[from..], "yaml")[0];
+    block.to_owned()
+}
+
 #[test]
 fn every_yaml_block_of_the_documentation_is_accepted() {
     let mut checked = 0;
@@ -45,6 +55,7 @@ fn every_yaml_block_of_the_documentation_is_accepted() {
         "docs/load-balancing.md",
         "docs/health.md",
         "docs/failover.md",
+        "docs/resilience.md",
         "docs/traffic.md",
         "docs/names.md",
         "docs/responses.md",

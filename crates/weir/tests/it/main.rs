@@ -5,6 +5,7 @@
 mod admin;
 mod affinity;
 mod balancing;
+mod chaos;
 mod check;
 mod cli;
 mod demo;
