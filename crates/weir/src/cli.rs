@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{check, completions, demo, echo, explain, proxy, run, version};
+use crate::command::{
+    check, completions, demo, echo, endpoint, explain, healthcheck, proxy, reload, run, status, version,
+};
 use crate::flags::Global;
 
 /// A load-balancing gateway in one binary.
@@ -21,6 +23,7 @@ Examples:
   weir proxy --from :8080 --to 10.0.0.7:80   balance without a file
   weir check gateway.yaml                    all problems of a configuration at once
   weir explain GET http://www.example.com/   where a request would go, and why
+  weir status                                how a running weir is
 
 Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 invalid configuration, 4 cannot reach the instance,
 5 stopped before everything in progress had finished."
@@ -43,6 +46,14 @@ pub(crate) enum Command {
     Check(check::CheckArgs),
     /// Say where a request would go, and why
     Explain(explain::ExplainArgs),
+    /// Show how a running weir is: listeners, routes, backends and their endpoints
+    Status(status::StatusArgs),
+    /// Make a running weir load its configuration again, and say what came of it
+    Reload(reload::ReloadArgs),
+    /// Take endpoints of a running weir out, bring them back, or weigh them by hand
+    Endpoint(endpoint::EndpointArgs),
+    /// Say whether a running weir is ready; for containers
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Serve backends that answer what they received
     Echo(echo::EchoArgs),
     /// Start four backends and a gateway that balances over them in every way

@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The configuration cannot be used.
     Config = 3,
+    /// No running weir can be reached.
+    Unreachable = 4,
     /// Stopped before everything in progress had finished.
     Forced = 5,
 }

@@ -44,7 +44,13 @@ pub(crate) struct Global {
     pub(crate) verbose: u8,
 
     /// What to log to standard error: error, warn, info or debug; with ",json" as JSON lines
-    #[arg(long, global = true, value_name = "LEVEL[,json]", env = "WEIR_LOG")]
+    #[arg(
+        long,
+        global = true,
+        alias = "log-level",
+        value_name = "LEVEL[,json]",
+        env = "WEIR_LOG"
+    )]
     pub(crate) log: Option<LogFilter>,
 
     /// When to use colour; NO_COLOR is honoured

@@ -98,6 +98,12 @@ impl Log {
     }
 }
 
+/// The time of day, milliseconds since 1970.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn text_line(level: Level, message: &str, color: bool) -> String {
     let label = match (level, color) {
         (Level::Error, false) => "error: ",
@@ -110,7 +116,6 @@ fn text_line(level: Level, message: &str, color: bool) -> String {
 }
 
 fn json_line(level: Level, name: &str, message: &str, fields: &[(&str, Value)]) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let level = match level {
         Level::Error => "error",
         Level::Warn => "warn",
@@ -118,7 +123,7 @@ fn json_line(level: Level, name: &str, message: &str, fields: &[(&str, Value)]) 
         Level::Debug => "debug",
     };
     let mut object = Map::new();
-    object.insert("time".to_owned(), Value::from(now.as_millis() as f64 / 1000.0));
+    object.insert("time".to_owned(), Value::from(unix_ms() as f64 / 1000.0));
     for (key, text) in [("level", level), ("event", name), ("message", message)] {
         object.insert(key.to_owned(), Value::from(text));
     }

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::config;
 use crate::error::{CommandError, Exit};
 use crate::flags::{AdminArgs, Global, PlaneArgs};
+use crate::foreign::ForeignArgs;
 use crate::log::Log;
 use crate::run::{self, Origin, ServePlan};
 use crate::value::bind_address;
@@ -47,6 +48,9 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     admin: AdminArgs,
 
+    #[command(flatten)]
+    foreign: ForeignArgs,
+
     /// File to write the process id to; removed at the end
     #[arg(long, value_name = "PATH", env = "WEIR_PIDFILE")]
     pidfile: Option<PathBuf>,
@@ -66,7 +70,11 @@ impl RunArgs {
             tenants_address: self.addr,
             pidfile: self.pidfile.clone(),
         };
-        run::serve(&plan, Log::new(global))
+        let log = Log::new(global);
+        for note in self.foreign.notes() {
+            log.warn(&note);
+        }
+        run::serve(&plan, log)
     }
 }
 

@@ -139,7 +139,7 @@ fn token(flags: &AdminArgs) -> Result<Option<Token>, CommandError> {
 ///
 /// # Errors
 /// The file cannot be read, or what it holds is no token.
-fn read_token(given: Option<&str>, file: Option<&Path>) -> Result<Option<Token>, CommandError> {
+pub(crate) fn read_token(given: Option<&str>, file: Option<&Path>) -> Result<Option<Token>, CommandError> {
     let unusable = |why: &dyn std::fmt::Display| {
         CommandError::new(Exit::Usage, "the admin token cannot be used").why(why)
     };

@@ -1,11 +1,12 @@
 //! What the control plane says of itself, for others to read at any moment.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use weir_model::Problem;
 
 use super::tenancy::Tenancy;
+use crate::log::unix_ms;
 
 /// The last notice. Reading it waits for nothing.
 #[derive(Debug, Default)]
@@ -79,10 +80,4 @@ impl Board {
     fn lock(&self) -> MutexGuard<'_, Notice> {
         self.notice.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The time of day, milliseconds since 1970.
-pub(super) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -17,5 +17,6 @@ mod tenancy;
 mod told;
 mod words;
 
+pub(crate) use admin::read_token;
 pub(crate) use plane::Plane;
 pub(crate) use serve::{Origin, ServePlan, serve};

@@ -9,7 +9,7 @@ use weir_balance::{Override, Use};
 use weir_model::{EndpointAddress, Weight};
 use weir_proxy::{BackendReport, Gateway};
 
-use super::board::unix_ms;
+use crate::log::unix_ms;
 
 /// The decisions in force.
 #[derive(Debug, Default)]
@@ -166,7 +166,12 @@ fn resolve(
 ) -> Result<Vec<EndpointAddress>, Refusal> {
     let Selector { endpoint, backend } = selector;
     let is_meant = |key: &str| match backend {
-        Some(backend) => key == backend || key.split_once('/').is_some_and(|(_, rest)| rest == backend),
+        Some(backend) => {
+            let below = key
+                .split_once('/')
+                .and_then(|(_, rest)| rest.strip_prefix(&**backend));
+            key == backend || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
         None => true,
     };
     let meant: Vec<&BackendReport> = backends.iter().filter(|one| is_meant(&one.key)).collect();

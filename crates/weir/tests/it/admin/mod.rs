@@ -1,4 +1,6 @@
 //! The admin API through the binary.
 
 mod api;
+mod commands;
+mod endpoints;
 mod tenants;
