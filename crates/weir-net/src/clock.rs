@@ -15,6 +15,10 @@ impl Epoch {
 
     /// Microseconds since the start; reads the system clock.
     pub fn elapsed_us(self) -> u64 {
+        #[cfg(feature = "simulation")]
+        if let Some(now_us) = crate::simulation::now_us() {
+            return now_us;
+        }
         // In 64 bits, which last for half a million years.
         let elapsed = self.0.elapsed();
         elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros())

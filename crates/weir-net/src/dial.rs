@@ -8,6 +8,9 @@ use weir_model::EndpointAddress;
 
 use crate::Stream;
 use crate::event_loop::EventLoop;
+#[cfg(feature = "simulation")]
+use crate::simulation::MemorySocket;
+use crate::transport::Transport;
 
 /// Receive buffer of a connection to an endpoint, bytes, which the kernel doubles for its own needs. Left to itself the
 /// kernel would take megabytes from an endpoint on behalf of a client that does not read, and the endpoint would feel
@@ -17,6 +20,19 @@ const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
 /// Opens a connection. TCP connections send small writes at once (`TCP_NODELAY`).
 /// There is no time bound here: the caller stops waiting by dropping the future, which closes the socket.
 pub async fn connect(event_loop: &EventLoop, address: &EndpointAddress) -> io::Result<Stream> {
+    // Not registered before it is connecting: a socket that is not looks hung up to the poller.
+    let stream = Stream::register(event_loop, dial(event_loop, address)?)?;
+    poll_fn(|task| stream.poll_connected(task)).await?;
+    Ok(stream)
+}
+
+fn dial(event_loop: &EventLoop, address: &EndpointAddress) -> io::Result<Transport> {
+    #[cfg(feature = "simulation")]
+    if event_loop.is_simulated() {
+        return Ok(Transport::Memory(MemorySocket::dial(address)?));
+    }
+    #[cfg(not(feature = "simulation"))]
+    let _ = event_loop;
     let socket = match address {
         EndpointAddress::Tcp(address) => {
             let socket = Socket::new(
@@ -36,10 +52,7 @@ pub async fn connect(event_loop: &EventLoop, address: &EndpointAddress) -> io::R
             socket
         }
     };
-    // Not before: a socket that is not connecting looks hung up to the poller.
-    let stream = Stream::register(event_loop, socket)?;
-    poll_fn(|task| stream.poll_connected(task)).await?;
-    Ok(stream)
+    Ok(Transport::Kernel(socket))
 }
 
 fn begin(socket: &Socket, address: &SockAddr) -> io::Result<()> {

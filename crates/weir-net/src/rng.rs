@@ -4,6 +4,10 @@ use crate::sys;
 
 /// 64 random bits from the operating system.
 pub fn seed() -> u64 {
+    #[cfg(feature = "simulation")]
+    if let Some(seed) = crate::simulation::seed() {
+        return seed;
+    }
     let mut bytes = [0; 8];
     sys::fill_random(&mut bytes);
     u64::from_ne_bytes(bytes)

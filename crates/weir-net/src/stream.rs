@@ -1,15 +1,12 @@
 //! One open connection, whatever its transport.
 
-use std::io::{self, ErrorKind, IoSlice, Read};
-use std::mem::MaybeUninit;
-use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsFd;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::{Socket, TcpKeepalive};
-
 use crate::event_loop::{EventLoop, Readiness, Side};
+use crate::transport::{Accepted, Transport};
 
 /// A byte stream to a client or an endpoint, over TCP or a Unix socket. Reads and writes try the system call first where
 /// the last one left the socket ready, and wait only when it would block; one that moves less than it could counts as
@@ -19,22 +16,22 @@ use crate::event_loop::{EventLoop, Readiness, Side};
 #[derive(Debug)]
 pub struct Stream {
     readiness: Readiness,
-    socket: Socket,
+    transport: Transport,
 }
 
 impl Stream {
-    /// A connection that is open already and non-blocking, such as an accepted one. Fails when the poller has no room.
-    pub fn adopt(event_loop: &EventLoop, socket: impl Into<Socket>) -> io::Result<Self> {
-        let stream = Self::register(event_loop, socket.into())?;
+    /// A connection that is open already, such as an accepted one. Fails when the poller has no room.
+    pub fn adopt(event_loop: &EventLoop, connection: impl Into<Accepted>) -> io::Result<Self> {
+        let stream = Self::register(event_loop, connection.into().0)?;
         stream.readiness.assume(Side::Write);
         Ok(stream)
     }
 
     /// A socket of which nothing is known yet.
-    pub(crate) fn register(event_loop: &EventLoop, socket: Socket) -> io::Result<Self> {
+    pub(crate) fn register(event_loop: &EventLoop, transport: Transport) -> io::Result<Self> {
         Ok(Self {
-            readiness: Readiness::register(event_loop, socket.as_fd())?,
-            socket,
+            readiness: Readiness::register(event_loop, transport.source())?,
+            transport,
         })
     }
 
@@ -43,7 +40,7 @@ impl Stream {
         if self.readiness.poll(Side::Write, task).is_pending() {
             return Poll::Pending;
         }
-        match self.socket.take_error() {
+        match self.transport.take_error() {
             Ok(None) => Poll::Ready(Ok(())),
             Ok(Some(error)) | Err(error) => Poll::Ready(Err(error)),
         }
@@ -51,7 +48,7 @@ impl Stream {
 
     /// The address that the peer connected to; `None` on a Unix socket.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        self.socket.local_addr().ok()?.as_socket()
+        self.transport.local_address()
     }
 
     /// Waits until there is something to read: bytes, the end or an error. Takes no buffer and makes no system call.
@@ -81,7 +78,7 @@ impl Stream {
         if !self.readiness.is_ready(Side::Read) {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let read = retried(|| (&self.socket).read(buffer));
+        let read = retried(|| self.transport.read(buffer));
         match &read {
             Ok(length) if 0 < *length && *length < buffer.len() => self.readiness.exhaust(Side::Read),
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readiness.block(Side::Read),
@@ -96,7 +93,7 @@ impl Stream {
         if !self.readiness.is_ready(Side::Read) {
             return true;
         }
-        let peeked = retried(|| self.socket.peek(&mut [MaybeUninit::uninit()]));
+        let peeked = retried(|| self.transport.peek());
         let is_quiet = peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         if is_quiet {
             self.readiness.block(Side::Read);
@@ -107,9 +104,7 @@ impl Stream {
     /// Writes a part of `bytes`.
     pub fn poll_write(&mut self, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let length = bytes.len();
-        self.poll_send(task, length, |socket| {
-            socket.send_with_flags(bytes, libc::MSG_NOSIGNAL)
-        })
+        self.poll_send(task, length, |transport| transport.send(bytes))
     }
 
     /// Writes a part of `first` and, if there is room, of `second`, in one system call.
@@ -126,49 +121,58 @@ impl Stream {
             return self.poll_write(task, second);
         }
         let slices = [IoSlice::new(first), IoSlice::new(second)];
-        self.poll_send(task, first.len() + second.len(), |socket| {
-            socket.send_vectored_with_flags(&slices, libc::MSG_NOSIGNAL)
+        self.poll_send(task, first.len() + second.len(), |transport| {
+            transport.send_all(&slices)
         })
     }
 
     /// Says that nothing more will be written; reading goes on. Errors do not matter: the peer is gone then.
     pub fn shutdown_write(&self) {
-        let _ = self.socket.shutdown(Shutdown::Write);
+        self.transport.shutdown_write();
     }
 
     /// Makes the coming close a reset, so that the peer cannot take a cut for a clean end. A Unix socket has none.
     pub fn reset_on_close(&self) {
-        let _ = self.socket.set_linger(Some(Duration::ZERO));
+        self.transport.reset_on_close();
     }
 
     /// Has the system find out whether a silent peer is still there (TCP keepalive): after `idle` without bytes, then
     /// every `interval`, until `probes` of them went unanswered. Times count in whole seconds, at least one. A Unix
     /// socket has none.
     pub fn keep_alive(&self, idle: Duration, interval: Duration, probes: u32) {
-        let whole = |time: Duration| Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0));
-        let keepalive = TcpKeepalive::new()
-            .with_time(whole(idle))
-            .with_interval(whole(interval))
-            .with_retries(probes);
-        let _ = self.socket.set_tcp_keepalive(&keepalive);
+        self.transport.keep_alive(idle, interval, probes);
+    }
+
+    /// Which of the simulated world's sockets this is; `None` for one of the kernel's.
+    #[cfg(feature = "simulation")]
+    pub fn simulated(&self) -> Option<crate::simulation::SocketId> {
+        match &self.transport {
+            Transport::Kernel(_) => None,
+            Transport::Memory(socket) => Some(socket.id()),
+        }
     }
 
     #[cfg(test)]
-    pub(crate) fn socket(&self) -> &Socket {
-        &self.socket
+    pub(crate) fn socket(&self) -> &socket2::Socket {
+        match &self.transport {
+            Transport::Kernel(socket) => socket,
+            #[cfg(feature = "simulation")]
+            // INVARIANT: only tests of real sockets ask.
+            Transport::Memory(_) => unreachable!("a test of real sockets"),
+        }
     }
 
     fn poll_send(
         &self,
         task: &Context<'_>,
         length: usize,
-        mut send: impl FnMut(&Socket) -> io::Result<usize>,
+        mut send: impl FnMut(&Transport) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             if self.readiness.poll(Side::Write, task).is_pending() {
                 return Poll::Pending;
             }
-            let sent = retried(|| send(&self.socket));
+            let sent = retried(|| send(&self.transport));
             match &sent {
                 Ok(sent) if *sent < length => self.readiness.exhaust(Side::Write),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

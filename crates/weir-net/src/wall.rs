@@ -4,6 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970 in UTC; 0 when the system's clock stands before that.
 pub fn unix_ms() -> u64 {
+    #[cfg(feature = "simulation")]
+    if let Some(now_us) = crate::simulation::now_us() {
+        return crate::simulation::BEGAN_UNIX_MS + now_us / 1000;
+    }
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))

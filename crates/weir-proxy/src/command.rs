@@ -1,11 +1,12 @@
 //! What the gateway and other workers tell a worker.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use weir_balance::Counters;
 use weir_model::ListenerKey;
+use weir_net::{Accepted, Bound};
 
 /// A message to one worker.
 #[derive(Debug)]
@@ -14,8 +15,8 @@ pub(crate) enum Command {
     Open {
         /// The listener it belongs to.
         key: ListenerKey,
-        /// Listening, non-blocking.
-        socket: TcpListener,
+        /// Listening.
+        socket: Bound,
     },
     /// Stop accepting for this listener and let its connections end.
     Close(ListenerKey),
@@ -23,8 +24,8 @@ pub(crate) enum Command {
     Adopt {
         /// The listener that accepted it.
         key: ListenerKey,
-        /// The connection, non-blocking.
-        stream: TcpStream,
+        /// The connection.
+        stream: Accepted,
         /// Its client.
         peer: SocketAddr,
     },

@@ -164,7 +164,7 @@ impl Control {
             weir_net::listen(key.address, self.shared.inboxes.len()).map_err(|error| said(&error))?;
         let address = sockets
             .first()
-            .map_or(Ok(key.address), |socket| socket.local_addr());
+            .map_or(Ok(key.address), |socket| socket.local_address());
         for (inbox, socket) in self.shared.inboxes.iter().zip(sockets) {
             // A worker that is gone was reported; the others' sockets serve.
             let _ = inbox.send(Command::Open { key, socket });

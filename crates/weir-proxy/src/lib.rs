@@ -21,12 +21,15 @@ mod gateway;
 mod health;
 mod host_cache;
 mod id_map;
+mod key_map;
 mod lock;
 mod options;
 mod prober;
 mod queue;
 mod resolver;
 mod shared;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod stats;
 mod thread;
 mod time;

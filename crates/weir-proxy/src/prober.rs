@@ -58,6 +58,17 @@ impl Prober {
         })
     }
 
+    /// A prober without a thread: its loop is to be stepped by somebody else.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn stepped(shared: Arc<Shared>, rng: Rng) -> io::Result<(Self, weir_net::Stepped)> {
+        let (outbox, inbox) = unbounded_channel();
+        let work = Work::new(shared, rng)?;
+        let main = obey(Rc::clone(&work), inbox);
+        let stepped = weir_net::Stepped::new(&work.event_loop, main, Box::new(Clockwork(Rc::clone(&work))));
+        let thread = None.into();
+        Ok((Self { outbox, thread }, stepped))
+    }
+
     /// Hands over what a publication has changed.
     pub(crate) fn change(&self, changes: CheckChanges) {
         if !changes.is_empty() {
@@ -128,16 +139,8 @@ impl Passives {
 }
 
 fn run(shared: Arc<Shared>, rng: Rng, inbox: UnboundedReceiver<Command>) -> io::Result<()> {
-    let event_loop = EventLoop::new()?;
-    let clock = Clock::new(shared.epoch);
-    let work = Rc::new(Work {
-        shared,
-        event_loop: event_loop.clone(),
-        wheel: Wheel::new(clock.read_ms()),
-        clock,
-        rng: RefCell::new(rng),
-        passive: RefCell::default(),
-    });
+    let work = Work::new(shared, rng)?;
+    let event_loop = work.event_loop.clone();
     event_loop.run(obey(Rc::clone(&work), inbox), &mut Clockwork(work))
 }
 
@@ -231,6 +234,18 @@ async fn sweep(work: Rc<Work>) {
 }
 
 impl Work {
+    fn new(shared: Arc<Shared>, rng: Rng) -> io::Result<Rc<Self>> {
+        let clock = Clock::new(shared.epoch);
+        Ok(Rc::new(Self {
+            shared,
+            event_loop: EventLoop::new()?,
+            wheel: Wheel::new(clock.read_ms()),
+            clock,
+            rng: RefCell::new(rng),
+            passive: RefCell::default(),
+        }))
+    }
+
     fn alarm<'a>(&'a self, timer: &'a Rc<Timer>) -> crate::time::Alarm<'a> {
         crate::time::Alarm {
             clock: &self.clock,

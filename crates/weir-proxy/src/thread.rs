@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use weir_balance::Rng;
 use weir_model::ListenerKey;
-use weir_net::{EventLoop, Listener, TaskId};
+use weir_net::{Bound, EventLoop, Listener, TaskId};
 
 use crate::command::{Command, Inbox};
 use crate::downstream;
@@ -25,13 +24,15 @@ const SWEEP_ROUNDS: u64 = 4;
 pub(crate) fn run(index: usize, shared: Arc<Shared>, rng: Rng, inbox: Inbox) -> io::Result<()> {
     let event_loop = EventLoop::new()?;
     let worker = Rc::new(Worker::new(index, shared, event_loop.clone(), rng));
-    let mut clockwork = Clockwork {
-        worker: Rc::clone(&worker),
-        round_ms: 0,
-        rounds: 0,
-        panics: 0,
-    };
+    let mut clockwork = Clockwork::new(&worker);
     event_loop.run(obey(worker, inbox), &mut clockwork)
+}
+
+/// The same, to be stepped by somebody else.
+#[cfg(feature = "simulation")]
+pub(crate) fn stepped(worker: &Rc<Worker>, inbox: Inbox) -> weir_net::Stepped {
+    let main = obey(Rc::clone(worker), inbox);
+    weir_net::Stepped::new(&worker.event_loop, main, Box::new(Clockwork::new(worker)))
 }
 
 /// One listening socket and the task that accepts on it.
@@ -73,6 +74,15 @@ impl weir_net::Clockwork for Clockwork {
 }
 
 impl Clockwork {
+    fn new(worker: &Rc<Worker>) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            round_ms: 0,
+            rounds: 0,
+            panics: 0,
+        }
+    }
+
     fn look_around(&mut self) {
         let worker = &self.worker;
         if let Some(log) = &worker.log {
@@ -124,7 +134,7 @@ async fn obey(worker: Rc<Worker>, mut inbox: Inbox) {
     }
 }
 
-fn open(worker: &Rc<Worker>, key: ListenerKey, socket: TcpListener) -> Option<Accepting> {
+fn open(worker: &Rc<Worker>, key: ListenerKey, socket: Bound) -> Option<Accepting> {
     // Fails only when the poller has no room; the other workers' sockets then take the connections.
     let listener = Rc::new(Listener::new(&worker.event_loop, socket).ok()?);
     let accept = downstream::accept(Rc::clone(worker), key, Rc::clone(&listener));

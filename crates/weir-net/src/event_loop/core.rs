@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use mio::Token;
 
+use super::poller::Poller;
 use super::readiness::Sockets;
 use super::task::{Task, TaskId, Tasks};
 use super::waker::{Inlet, TaskWaker};
@@ -31,7 +32,7 @@ thread_local! {
 pub struct EventLoop(pub(super) Rc<Core>);
 
 pub(super) struct Core {
-    pub(super) poller: RefCell<mio::Poll>,
+    pub(super) poller: Poller,
     pub(super) tasks: RefCell<Tasks>,
     pub(super) sockets: RefCell<Sockets>,
     pub(super) inlet: Arc<Inlet>,
@@ -53,10 +54,9 @@ struct Polled {
 impl EventLoop {
     /// A loop without tasks. Fails when the system has no descriptor or memory left for a poller.
     pub fn new() -> io::Result<Self> {
-        let poller = mio::Poll::new()?;
-        let bell = mio::Waker::new(poller.registry(), BELL)?;
+        let (poller, bell) = Poller::new(BELL)?;
         Ok(Self(Rc::new(Core {
-            poller: RefCell::new(poller),
+            poller,
             tasks: RefCell::default(),
             sockets: RefCell::default(),
             inlet: Inlet::new(bell),
@@ -86,6 +86,12 @@ impl EventLoop {
     pub fn abort(&self, task: TaskId) {
         let aborted = self.0.tasks.borrow_mut().abort(task);
         drop(aborted);
+    }
+
+    /// Whether it belongs to a simulated world.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn is_simulated(&self) -> bool {
+        matches!(self.0.poller, Poller::Simulated(_))
     }
 
     /// How many tasks have ended by a panic: defects of weir.

@@ -13,6 +13,7 @@
 //!   takes it out. An event sets bits in the entry and queues the task that waits, without a waker in between.
 //! - `waker`: what a task hands to others. On the loop's own thread a wake is a push to the queue; from any other
 //!   thread it goes through a locked list and an eventfd.
+//! - `poller`: where events come from: the kernel, or a simulated world whose owner steps the loop (`stepped`).
 //! - Whatever a future polls through a waker that is not its task's own (a combinator's, a library's) is woken through
 //!   that waker.
 //!
@@ -20,8 +21,11 @@
 //! dropped or woken.
 
 mod core;
+mod poller;
 mod readiness;
 mod run;
+#[cfg(feature = "simulation")]
+mod stepped;
 mod task;
 mod waker;
 
@@ -29,6 +33,9 @@ mod waker;
 pub(crate) mod tests;
 
 pub use self::core::EventLoop;
+pub(crate) use poller::Source;
 pub(crate) use readiness::{Readiness, Side};
 pub use run::Clockwork;
+#[cfg(feature = "simulation")]
+pub use stepped::Stepped;
 pub use task::TaskId;

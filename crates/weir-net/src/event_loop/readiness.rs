@@ -3,16 +3,14 @@
 use std::fmt;
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use mio::event::Event;
-use mio::unix::SourceFd;
-use mio::{Interest, Token};
+use mio::Token;
 
 use super::EventLoop;
 use super::core::Core;
+use super::poller::{Signs, Source};
 use super::task::{TaskId, Tasks};
 
 /// There is something to read, as far as is known.
@@ -113,8 +111,13 @@ impl Sockets {
     }
 
     /// Notes what the poller says: tasks that wait for it are queued, other wakers go to `wakers`, to be woken.
-    pub(super) fn note(&mut self, event: &Event, tasks: &mut Tasks, wakers: &mut Vec<Waker>) {
-        let Token(token) = event.token();
+    pub(super) fn note(
+        &mut self,
+        Token(token): Token,
+        signs: Signs,
+        tasks: &mut Tasks,
+        wakers: &mut Vec<Waker>,
+    ) {
         let (index, generation) = (token as u32, (token >> 32) as u32);
         let Some(entry) = self.entries.get_mut(index as usize) else {
             return;
@@ -122,12 +125,13 @@ impl Sockets {
         if entry.generation != generation {
             return;
         }
-        let is_broken = event.is_error() || event.is_write_closed();
-        let is_ended = event.is_read_closed() || is_broken;
-        if is_ended {
+        if signs.is_ended {
             entry.bits |= ENDED;
         }
-        let is_ready = [event.is_readable() || is_ended, event.is_writable() || is_broken];
+        let is_ready = [
+            signs.is_readable || signs.is_ended,
+            signs.is_writable || signs.is_broken,
+        ];
         for side in [Side::Read, Side::Write] {
             if is_ready[side as usize] {
                 entry.bits |= side.bit();
@@ -172,15 +176,11 @@ impl Sockets {
 
 impl Readiness {
     /// Registers a non-blocking socket of which nothing is known yet: the poller tells what it is ready for already.
-    pub(crate) fn register(event_loop: &EventLoop, socket: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(crate) fn register(event_loop: &EventLoop, source: Source<'_>) -> io::Result<Self> {
         let core = Rc::clone(&event_loop.0);
         let (index, token) = core.sockets.borrow_mut().insert();
         let readiness = Self { core, index };
-        readiness.core.poller.borrow().registry().register(
-            &mut SourceFd(&socket.as_raw_fd()),
-            token,
-            Interest::READABLE | Interest::WRITABLE,
-        )?;
+        readiness.core.poller.register(&source, token)?;
         Ok(readiness)
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::EventLoop;
 use super::core::{BELL, Core, set_running};
+use super::poller::{Poller, Signs};
 use super::task::Task;
 use super::waker::TaskWaker;
 
@@ -30,14 +31,14 @@ pub trait Clockwork {
 
 /// How the main task ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
+pub(super) enum Ending {
     Returned,
     /// Dropped before its end: by a panic, or with the loop.
     Cut,
 }
 
 /// Tells how the main task ended, however it does.
-struct Witness(Rc<Cell<Option<Ending>>>);
+pub(super) struct Witness(Rc<Cell<Option<Ending>>>);
 
 /// The time in which a loop runs.
 struct Running<'a> {
@@ -56,13 +57,7 @@ impl EventLoop {
         clockwork: &mut dyn Clockwork,
     ) -> io::Result<()> {
         let _running = Running::begin(&self.0);
-        let ending = Rc::new(Cell::new(None));
-        let witness = Witness(Rc::clone(&ending));
-        self.spawn(async move {
-            let witness = witness;
-            main.await;
-            witness.0.set(Some(Ending::Returned));
-        });
+        let ending = self.spawn_main(main);
         let mut events = mio::Events::with_capacity(EVENTS_PER_ROUND);
         let mut woken = Vec::new();
         loop {
@@ -79,6 +74,18 @@ impl EventLoop {
                 Some(Ending::Cut) => return Err(io::Error::other("the main task panicked")),
             }
         }
+    }
+
+    /// Adds the main task; the cell will say how it ended.
+    pub(super) fn spawn_main(&self, main: impl Future<Output = ()> + 'static) -> Rc<Cell<Option<Ending>>> {
+        let ending = Rc::new(Cell::new(None));
+        let witness = Witness(Rc::clone(&ending));
+        self.spawn(async move {
+            let witness = witness;
+            main.await;
+            witness.0.set(Some(Ending::Returned));
+        });
+        ending
     }
 }
 
@@ -101,15 +108,7 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.core.is_ending.set(true);
-        self.core.inlet.close();
-        for place in 0.. {
-            let taken = self.core.tasks.borrow_mut().take_at(place);
-            match taken {
-                None => break,
-                Some(task) => self.core.discard(task),
-            }
-        }
+        self.core.end();
         set_running(self.outer.take());
     }
 }
@@ -128,10 +127,14 @@ impl Core {
         } else {
             clockwork.patience()
         };
-        if let Err(error) = self.poller.borrow_mut().poll(events, Some(patience))
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            return Err(error);
+        match &self.poller {
+            Poller::Kernel(poller) => match poller.borrow_mut().poll(events, Some(patience)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            },
+            // It would wait for ever: nothing happens there but by its owner.
+            #[cfg(feature = "simulation")]
+            Poller::Simulated(_) => return Err(io::ErrorKind::Unsupported.into()),
         }
         let mut is_rung = false;
         let mut wakers = Vec::new();
@@ -140,7 +143,7 @@ impl Core {
             if event.token() == BELL {
                 is_rung = true;
             } else {
-                sockets.note(event, &mut tasks, &mut wakers);
+                sockets.note(event.token(), Signs::from(event), &mut tasks, &mut wakers);
             }
         }
         drop((sockets, tasks));
@@ -153,8 +156,21 @@ impl Core {
         Ok(())
     }
 
+    /// Drops all tasks, and what is spawned later at once.
+    pub(super) fn end(&self) {
+        self.is_ending.set(true);
+        self.inlet.close();
+        for place in 0.. {
+            let taken = self.tasks.borrow_mut().take_at(place);
+            match taken {
+                None => break,
+                Some(task) => self.discard(task),
+            }
+        }
+    }
+
     /// Polls the next ready task; `false` when none is.
-    fn poll_next(&self) -> bool {
+    pub(super) fn poll_next(&self) -> bool {
         let mut tasks = self.tasks.borrow_mut();
         let Some((id, mut task)) = tasks.take_ready() else {
             return false;

@@ -84,6 +84,12 @@ impl Tasks {
         !self.ready.is_empty()
     }
 
+    /// How many tasks there are.
+    #[cfg(feature = "simulation")]
+    pub(super) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
     /// Takes the next ready task out, to be polled and given to [`Self::put_back`] or [`Self::finish`].
     pub(super) fn take_ready(&mut self) -> Option<(TaskId, Task)> {
         loop {

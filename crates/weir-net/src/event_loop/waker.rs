@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 
 use super::core;
+use super::poller::Bell;
 use super::task::TaskId;
 
 /// Wakes one task of one loop. Outliving either is harmless.
@@ -18,7 +19,7 @@ pub(super) struct TaskWaker {
 /// Wakes from other threads on their way to a loop.
 pub(super) struct Inlet {
     woken: Mutex<Woken>,
-    poller: mio::Waker,
+    bell: Bell,
 }
 
 #[derive(Default)]
@@ -59,10 +60,10 @@ impl Wake for TaskWaker {
 }
 
 impl Inlet {
-    pub(super) fn new(poller: mio::Waker) -> Arc<Self> {
+    pub(super) fn new(bell: Bell) -> Arc<Self> {
         Arc::new(Self {
             woken: Mutex::default(),
-            poller,
+            bell,
         })
     }
 
@@ -74,6 +75,12 @@ impl Inlet {
             // is seen by that poll.
             waker.is_sent.swap(false, Ordering::AcqRel);
         }
+    }
+
+    /// Whether somebody was woken.
+    #[cfg(feature = "simulation")]
+    pub(super) fn has_woken(&self) -> bool {
+        !self.lock().list.is_empty()
     }
 
     /// Receives no more: the loop ends.
@@ -92,8 +99,7 @@ impl Inlet {
         let is_first = woken.list.len() == 1;
         drop(woken);
         if is_first {
-            // The eventfd cannot overflow into an error: mio resets it when it is full.
-            let _ = self.poller.wake();
+            self.bell.ring();
         }
     }
 

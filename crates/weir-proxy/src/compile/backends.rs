@@ -1,6 +1,5 @@
 //! Backends and the balancers over them, from one snapshot to the next.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_balance::{Balancer, CandidateSpec, Member, TokenHolders};
@@ -12,12 +11,13 @@ use super::live::{Live, LiveEndpoint};
 use super::report::{BackendParts, BackendReport};
 use super::snapshot::{BalancerSlot, CompiledBalancer};
 use crate::health::EjectionReport;
+use crate::key_map::KeyMap;
 
 /// All backends by key, and the slots that their balancers have in snapshots. A slot keeps its backend and its
 /// specification for as long as something claims it.
 #[derive(Debug, Default)]
 pub(crate) struct Backends {
-    by_key: HashMap<Arc<str>, CompiledBackend>,
+    by_key: KeyMap<Arc<str>, CompiledBackend>,
     free_slots: Vec<BalancerSlot>,
     slots: u32,
     /// Some passive check has changed since [`Self::passive_changes`] was asked.

@@ -102,6 +102,12 @@ impl Compiler {
         &self.snapshot
     }
 
+    /// The endpoints that are listed.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn endpoints(&self) -> Vec<Arc<super::live::LiveEndpoint>> {
+        self.live.endpoints()
+    }
+
     /// The snapshot of `config`, or `None` when it equals the running one.
     pub(crate) fn compile(&mut self, config: Arc<Config>) -> Option<Arc<Snapshot>> {
         if self.snapshot.generation > 0 && (Arc::ptr_eq(&config, &self.config) || *config == *self.config) {

@@ -238,6 +238,18 @@ impl Live {
         Some(changes.unwrap_or_default())
     }
 
+    /// The endpoints that are listed, in order of their numbers.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn endpoints(&self) -> Vec<Arc<LiveEndpoint>> {
+        let mut all: Vec<_> = self
+            .endpoints
+            .values()
+            .map(|(live, _)| Arc::clone(live))
+            .collect();
+        all.sort_unstable_by_key(|endpoint| endpoint.id);
+        all
+    }
+
     /// The rule of a key.
     pub(crate) fn rule(&mut self, key: &Arc<str>) -> Arc<LiveRule> {
         if let Some(rule) = self.rules.get(key) {

@@ -2,13 +2,13 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use weir_model::ListenerKey;
-use weir_net::{Listener, Stream};
+use weir_net::{Accepted, Listener, Stream};
 
 use super::h1;
 use crate::Event;
@@ -53,14 +53,13 @@ pub(crate) async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: Rc<Li
 }
 
 /// Serves an accepted connection here or has the least loaded worker serve it.
-pub(crate) fn admit(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, peer: SocketAddr) {
+pub(crate) fn admit(worker: &Rc<Worker>, key: ListenerKey, stream: Accepted, peer: SocketAddr) {
     let shared = &worker.shared;
     if !shared.sources.enter(peer.ip()) {
         shared.tell(Event::ConnectionsShed { bound: "source" });
         return;
     }
-    // A failure to set it costs latency, nothing else.
-    let _ = stream.set_nodelay(true);
+    stream.send_at_once();
     let place = shared.loads.place(worker.index);
     shared.loads.enter(place);
     if place == worker.index {
@@ -77,7 +76,7 @@ pub(crate) fn admit(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, pe
 }
 
 /// Serves a connection that is admitted already.
-pub(crate) fn serve(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, peer: SocketAddr) {
+pub(crate) fn serve(worker: &Rc<Worker>, key: ListenerKey, stream: Accepted, peer: SocketAddr) {
     let admission = Admission {
         worker: Rc::clone(worker),
         source: peer.ip(),

@@ -244,6 +244,22 @@ impl Pools {
         }
     }
 
+    /// The unused connections: to whom, and which.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn unused(&self) -> Vec<(Arc<LiveEndpoint>, weir_net::simulation::SocketId)> {
+        let pools = self.by_endpoint.borrow();
+        let of = |pool: &Rc<EndpointPool>| {
+            let unused = pool.unused.borrow();
+            let sockets = unused
+                .iter()
+                .filter_map(|unused| unused.connection.stream.simulated());
+            sockets
+                .map(|socket| (Arc::clone(&pool.endpoint), socket))
+                .collect::<Vec<_>>()
+        };
+        pools.values().flat_map(of).collect()
+    }
+
     /// Closes connections that have been unused for too long or that the endpoint has closed.
     pub(crate) fn sweep(&self, now_ms: u64) {
         for pool in self.by_endpoint.borrow().values() {

@@ -247,7 +247,7 @@ fn connections_are_accepted_until_none_is_left_and_again_later() {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
-        let listener = Listener::new(&event_loop, socket).unwrap();
+        let listener = Listener::new(&event_loop, socket.into()).unwrap();
         for _ in 0..2 {
             let mut clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
             for client in &mut clients {
