@@ -233,6 +233,10 @@ const POLICIES: &[Code] = &[
         "W0318",
         "A field is valid and translated, but the data plane does not act on it yet.",
     ),
+    is(
+        "E0319",
+        "A policy refers to a ConfigMap that does not exist or has no text.",
+    ),
 ];
 
 const TENANTS: &[Code] = &[

@@ -35,6 +35,7 @@ pub(super) enum Served {
     ReferenceGrant,
     Service,
     Namespace,
+    ConfigMap,
     EndpointSlice,
     Endpoints,
     Backend,
@@ -105,6 +106,7 @@ const KINDS: &[Kind] = &[
     ),
     served("", "Service", &["v1"], true, Served::Service),
     served("", "Namespace", &["v1"], false, Served::Namespace),
+    served("", "ConfigMap", &["v1"], true, Served::ConfigMap),
     served("", "Endpoints", &["v1"], true, Served::Endpoints),
     served(
         "discovery.k8s.io",
@@ -154,7 +156,6 @@ const KINDS: &[Kind] = &[
     traffic(ENVOY, "HTTPRouteFilter"),
     traffic("networking.k8s.io", "Ingress"),
     traffic("multicluster.x-k8s.io", "ServiceImport"),
-    cluster("", "ConfigMap", true),
     cluster("", "Node", false),
     cluster("", "Pod", true),
     cluster("", "Secret", true),

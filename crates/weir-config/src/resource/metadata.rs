@@ -7,8 +7,8 @@ use weir_model::{ObjectName, Origin, Problem};
 
 use super::decode::{Decoder, Field};
 use super::{
-    Backend, BackendTlsPolicy, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Namespace, Policy,
-    ReferenceGrant, Service, Tenant, Unserved, format,
+    Backend, BackendTlsPolicy, ConfigMap, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute,
+    Namespace, Policy, ReferenceGrant, Service, Tenant, Unserved, format,
 };
 use crate::yaml::{Finding, Span, Spanned};
 
@@ -65,6 +65,8 @@ pub enum Body {
     Service(Service),
     /// Core Namespace; its labels are in [`Metadata::labels`].
     Namespace(Namespace),
+    /// Core ConfigMap.
+    ConfigMap(ConfigMap),
     /// `discovery.k8s.io/v1` EndpointSlice.
     EndpointSlice(EndpointSlice),
     /// Core Endpoints.
@@ -179,14 +181,19 @@ pub(super) fn decode(
 
 /// Reads a mapping of text to text.
 pub(super) fn labels(decoder: &mut Decoder, field: Field<'_>) -> Labels {
+    texts(decoder, field, "a label's value")
+}
+
+/// Texts by name; `what` each of them is, for messages.
+pub(super) fn texts(decoder: &mut Decoder, field: Field<'_>, what: &'static str) -> Labels {
     let Some(fields) = decoder.any_fields(field) else {
         return Labels::new();
     };
-    let mut labels = Labels::new();
+    let mut texts = Labels::new();
     for entry in fields.entries().iter().filter(|entry| !entry.node.is_null()) {
-        if let Some(text) = decoder.text(Field::new("a label's value", &entry.node)) {
-            labels.insert(entry.key.clone(), text.value);
+        if let Some(text) = decoder.text(Field::new(what, &entry.node)) {
+            texts.insert(entry.key.clone(), text.value);
         }
     }
-    labels
+    texts
 }

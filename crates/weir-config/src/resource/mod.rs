@@ -5,6 +5,7 @@
 
 mod backend;
 mod backend_tls_policy;
+mod config_map;
 pub(crate) mod cookie;
 mod cors;
 pub mod decode;
@@ -39,6 +40,7 @@ mod words;
 
 pub use backend::{AppProtocol, Backend, BackendAddress, BackendEndpoint, BackendType};
 pub use backend_tls_policy::{BackendTlsPolicy, TlsTarget};
+pub use config_map::ConfigMap;
 pub use endpoint_slice::{AddressType, EndpointSlice, Endpoints, SliceAddress, SliceEndpoint, SlicePort};
 pub use gateway::{AddressKind, Gateway, GatewayAddress};
 pub use gateway_class::GatewayClass;

@@ -9,7 +9,8 @@ use super::kinds::{Kind, Served, Treatment};
 use super::opened::{Identity, Opened, identify, open};
 use super::{
     Body, Environment, Metadata, Namespace, Resource, Unserved, UnservedRole, backend, backend_tls_policy,
-    endpoint_slice, gateway, gateway_class, http_route, policy, reference_grant, service, tenants, words,
+    config_map, endpoint_slice, gateway, gateway_class, http_route, policy, reference_grant, service,
+    tenants, words,
 };
 use crate::yaml::{Finding, Node, Parser};
 
@@ -187,6 +188,14 @@ fn body(
             "ports",
         ],
         Served::Endpoints => &["apiVersion", "kind", "metadata", "subsets"],
+        Served::ConfigMap => &[
+            "apiVersion",
+            "kind",
+            "metadata",
+            "data",
+            "binaryData",
+            "immutable",
+        ],
         _ => &["apiVersion", "kind", "metadata", "spec", "status"],
     };
     let fields = decoder.fields(Field::new(kind.name, opened.root), known)?;
@@ -198,6 +207,7 @@ fn body(
             return endpoint_slice::decode_endpoints(decoder, &fields, &metadata.name).map(Body::Endpoints);
         }
         Served::Namespace => return Some(Body::Namespace(Namespace)),
+        Served::ConfigMap => return Some(Body::ConfigMap(config_map::decode(decoder, &fields))),
         _ => fields.required(decoder, "spec")?,
     };
     match served {
@@ -223,7 +233,7 @@ fn body(
         Served::BackendTrafficPolicy => policy::decode_backend(decoder, spec).map(Body::BackendTrafficPolicy),
         Served::TrafficPolicy => policy::decode_backend(decoder, spec).map(Body::TrafficPolicy),
         Served::ClientTrafficPolicy => policy::decode_client(decoder, spec).map(Body::ClientTrafficPolicy),
-        Served::Namespace | Served::EndpointSlice | Served::Endpoints => None,
+        Served::Namespace | Served::ConfigMap | Served::EndpointSlice | Served::Endpoints => None,
     }
 }
 

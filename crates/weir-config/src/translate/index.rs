@@ -11,8 +11,8 @@ use super::tls::TlsTargets;
 use crate::hash::QuickMap;
 use crate::nearest::nearest;
 use crate::resource::{
-    Backend, Body, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Labels, Placed, Policy,
-    ResourceSet, Service, Tenant,
+    Backend, Body, ConfigMap, EndpointSlice, Endpoints, Gateway, GatewayClass, HttpRoute, Labels, Placed,
+    Policy, ResourceSet, Service, Tenant,
 };
 use crate::yaml::Span;
 
@@ -169,6 +169,7 @@ pub(crate) struct Index<'a> {
     pub(crate) gateways: Kind<'a, Gateway>,
     pub(crate) http_routes: Kind<'a, HttpRoute>,
     pub(crate) services: Kind<'a, Service>,
+    config_maps: Kind<'a, ConfigMap>,
     pub(crate) backends: Kind<'a, Backend>,
     /// `gateway.envoyproxy.io` BackendTrafficPolicy.
     pub(crate) backend_traffic_policies: Kind<'a, Policy>,
@@ -228,6 +229,11 @@ impl<'a> Index<'a> {
         subsets.map(|spec| Object::new(endpoints.placed, spec)).collect()
     }
 
+    /// The text that a ConfigMap has for the body of a response.
+    pub(crate) fn response_body(&self, namespace: &str, name: &str) -> Option<&'a str> {
+        self.config_maps.get(namespace, name)?.spec.response_body()
+    }
+
     /// The labels of a namespace, with the one that Kubernetes gives to all of them.
     pub(crate) fn namespace_labels(&self, namespace: &str) -> Cow<'_, Labels> {
         match self.namespaces.get(namespace) {
@@ -244,6 +250,7 @@ impl<'a> Index<'a> {
             Body::ReferenceGrant(spec) => self.grants.add(&placed.resource.object.namespace, spec),
             Body::Service(spec) => self.services.push(placed, spec),
             Body::Namespace(_) => self.add_namespace(placed),
+            Body::ConfigMap(spec) => self.config_maps.push(placed, spec),
             Body::EndpointSlice(spec) => self.add_slice(placed, spec),
             Body::Endpoints(spec) => self.endpoints.push(placed, spec),
             Body::Backend(spec) => self.backends.push(placed, spec),
@@ -275,6 +282,8 @@ impl<'a> Index<'a> {
 
     fn finish_endpoints(&mut self) {
         self.services.hash();
+        self.config_maps.sort();
+        self.config_maps.hash();
         self.backends.sort();
         self.backends.hash();
         self.endpoints.hash();

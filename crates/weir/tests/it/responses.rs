@@ -136,6 +136,18 @@ fn kt19_overrides_of_the_documentation_do_what_it_says() {
 }
 
 #[test]
+fn kt19_a_body_may_stand_in_a_config_map() {
+    let port = backend(|_, stream| answer(stream, 404, "text/plain", "the backend's"));
+    let policy = documented("page");
+    let gateway = gateway(port, &policy);
+    let page = get(&gateway, "/", &[]);
+    assert_eq!((page.status, &*page.body), (404, &b"<h1>Nothing here</h1>\n"[..]));
+    let text = std::fs::read_to_string(gateway.path()).expect("the gateway's file");
+    gateway.rewrite(&text.replace("Nothing here", "Gone"), "generation 2 in force");
+    assert_eq!(get(&gateway, "/", &[]).body, b"<h1>Gone</h1>\n");
+}
+
+#[test]
 fn kt23_responses_are_compressed_as_policies_and_tenants_files_say() {
     let text = "again and again ".repeat(100);
     let sent = text.clone();

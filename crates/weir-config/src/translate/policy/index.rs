@@ -9,6 +9,7 @@ use weir_model::{ClientIp, ObjectName, Problem, limits};
 use super::claims::Claims;
 use super::client::{self, Client};
 use super::merge::merged;
+use super::owner::Owner;
 use super::reach::{Chain, Relations, Verdict, relations};
 use super::report;
 use super::spec::{limit_of, settings};
@@ -26,6 +27,7 @@ use crate::translate::options::Options;
 
 /// Everything that policies mean for one set of resources.
 pub(crate) struct PolicyIndex<'a> {
+    index: &'a Index<'a>,
     claims: Claims<'a>,
     /// What each policy means by itself, in the order of the claims.
     alone: Vec<Arc<EffectivePolicy>>,
@@ -57,7 +59,11 @@ impl<'a> PolicyIndex<'a> {
         let (mut alone, mut faults) = (Vec::new(), Vec::new());
         for claim in &claims.policies {
             let mut decoder = Decoder::default();
-            let found = settings(&mut decoder, &claim.policy.spec, &claim.placed.resource.object);
+            let owner = Owner {
+                object: &claim.placed.resource.object,
+                index: Some(index),
+            };
+            let found = settings(&mut decoder, &claim.policy.spec, owner);
             let found = report::merge_type_rule(&mut decoder, claim, found);
             let findings = report::with_effect(decoder.into_findings());
             faults.push(report::first_error(&findings));
@@ -68,6 +74,7 @@ impl<'a> PolicyIndex<'a> {
         report::target_problems(&claims, &targets, &mut problems);
         report::target_problems(&client_claims, &targets, &mut problems);
         Self {
+            index,
             claims,
             alone,
             faults,
@@ -127,7 +134,11 @@ impl<'a> PolicyIndex<'a> {
         let (patch, base_claim) = (&self.claims.policies[policy], &self.claims.policies[base]);
         let tree = merged(&base_claim.policy.spec, &patch.policy.spec, merge_type);
         let mut decoder = Decoder::default();
-        let mut found = settings(&mut decoder, &tree, &patch.placed.resource.object);
+        let owner = Owner {
+            object: &patch.placed.resource.object,
+            index: Some(self.index),
+        };
+        let mut found = settings(&mut decoder, &tree, owner);
         if let Some(found) = &mut found {
             let both = [patch, base_claim].map(|claim| {
                 let object = &claim.placed.resource.object;

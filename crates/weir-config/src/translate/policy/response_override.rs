@@ -9,8 +9,9 @@ use weir_model::{
 };
 
 use super::hash::{header_name, union_rule};
+use super::owner::Owner;
 use super::values::{out_of_bounds, read, status};
-use crate::resource::decode::{Decoder, Field, Fields};
+use crate::resource::decode::{Decoder, Field};
 use crate::resource::{Finding, format, header_change, redirect, value_condition};
 
 /// Entries of the list, and conditions on headers of one entry (Envoy Gateway CRD).
@@ -18,17 +19,20 @@ const OVERRIDES_MAX: usize = 64;
 const HEADERS_MAX: usize = 16;
 
 /// Decodes the list. Entries that cannot be read are left out: the caller refuses the policy.
-pub(super) fn overrides(decoder: &mut Decoder, list: Field<'_>) -> Vec<ResponseOverride> {
+pub(super) fn overrides(decoder: &mut Decoder, list: Field<'_>, owner: Owner<'_>) -> Vec<ResponseOverride> {
     let items = decoder.items(list, OVERRIDES_MAX);
-    items.into_iter().filter_map(|item| one(decoder, item)).collect()
+    items
+        .into_iter()
+        .filter_map(|item| one(decoder, item, owner))
+        .collect()
 }
 
-fn one(decoder: &mut Decoder, item: Field<'_>) -> Option<ResponseOverride> {
+fn one(decoder: &mut Decoder, item: Field<'_>, owner: Owner<'_>) -> Option<ResponseOverride> {
     let fields = decoder.fields(item, &["match", "response", "redirect"])?;
     let condition = fields.required(decoder, "match")?;
     let mut found = matched(decoder, condition)?;
     found.replacement = match (fields.optional("response"), fields.optional("redirect")) {
-        (Some(block), None) => Replacement::Answer(answer(decoder, block)?),
+        (Some(block), None) => Replacement::Answer(answer(decoder, block, owner)?),
         (None, Some(block)) => redirected(decoder, block)?,
         (response, _) => {
             let message = "exactly one of response or redirect must be specified";
@@ -138,7 +142,7 @@ fn header(decoder: &mut Decoder, item: Field<'_>) -> Option<HeaderMatch> {
     })
 }
 
-fn answer(decoder: &mut Decoder, block: Field<'_>) -> Option<ReplacedAnswer> {
+fn answer(decoder: &mut Decoder, block: Field<'_>, owner: Owner<'_>) -> Option<ReplacedAnswer> {
     let fields = decoder.fields(block, &["contentType", "body", "statusCode", "header"])?;
     let mark = decoder.mark();
     let answer = ReplacedAnswer {
@@ -146,7 +150,9 @@ fn answer(decoder: &mut Decoder, block: Field<'_>) -> Option<ReplacedAnswer> {
             status(decoder, field, 200..=599)
         }),
         content_type: read(decoder, fields, "contentType", content_type),
-        body: read(decoder, fields, "body", body),
+        body: read(decoder, fields, "body", |decoder, block| {
+            body(decoder, block, owner)
+        }),
         headers: read(decoder, fields, "header", header_change).unwrap_or(HeaderChange::default()),
     };
     (!decoder.failed_since(mark)).then_some(answer)
@@ -165,7 +171,7 @@ fn content_type(decoder: &mut Decoder, field: Field<'_>) -> Option<Arc<str>> {
     None
 }
 
-fn body(decoder: &mut Decoder, block: Field<'_>) -> Option<Arc<[u8]>> {
+fn body(decoder: &mut Decoder, block: Field<'_>, owner: Owner<'_>) -> Option<Arc<[u8]>> {
     let fields = decoder.fields(block, &["type", "inline", "valueRef"])?;
     let kinds = [("Inline", "Inline"), ("ValueRef", "ValueRef")];
     let (kind, word) = match fields.optional("type") {
@@ -183,26 +189,30 @@ fn body(decoder: &mut Decoder, block: Field<'_>) -> Option<Arc<[u8]>> {
         let text = decoder.text(inline)?;
         return Some(text.as_bytes().into());
     }
-    value_reference(decoder, fields);
-    None
+    value_reference(decoder, fields.optional("valueRef")?, owner)
 }
 
-fn value_reference(decoder: &mut Decoder, fields: Fields<'_>) {
-    let kind = fields
-        .optional("valueRef")
-        .and_then(|block| decoder.fields(block, &["group", "kind", "name"]))
-        .and_then(|reference| reference.required(decoder, "kind"));
-    let Some(kind) = kind else { return };
-    if decoder.choice(kind, &[("ConfigMap", ())]).is_some() {
-        let message = "responseOverride.response.body.valueRef is not supported yet";
-        let finding = Finding::new("W0309", fields.key_span("valueRef"), message);
-        decoder.report(
-            finding
-                .label("not supported yet")
-                .help("write the text into \"inline\"")
-                .effect("the body of the response stays as it is"),
-        );
+/// The text of a ConfigMap of the policy's namespace.
+fn value_reference(decoder: &mut Decoder, block: Field<'_>, owner: Owner<'_>) -> Option<Arc<[u8]>> {
+    let fields = decoder.fields(block, &["group", "kind", "name"])?;
+    let kind = fields.required(decoder, "kind")?;
+    decoder.choice(kind, &[("ConfigMap", ())])?;
+    let field = fields.required(decoder, "name")?;
+    let name = decoder.nonempty(field)?;
+    if let Some(text) = owner.response_body(&name) {
+        return Some(text.as_bytes().into());
     }
+    let message = format!(
+        "there is no ConfigMap \"{}\" with a text for the body",
+        name.value
+    );
+    let finding = Finding::new("E0319", name.span, message);
+    decoder.report(
+        finding
+            .label(format!("not found in namespace \"{}\"", owner.object.namespace))
+            .help("define it, with the text under the key response.body, or write the text into \"inline\""),
+    );
+    None
 }
 
 fn redirected(decoder: &mut Decoder, block: Field<'_>) -> Option<Replacement> {

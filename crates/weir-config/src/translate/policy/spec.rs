@@ -10,6 +10,7 @@ use super::dialect::Dialect;
 use super::failover::failover;
 use super::health::health;
 use super::load_balancer::balance_spec;
+use super::owner::Owner;
 use super::rate_limit::rate_limit;
 use super::retry::retry;
 use super::timeouts::timeouts;
@@ -58,7 +59,8 @@ const UNSERVED: [(&str, &str); 7] = [
 ];
 
 /// Decodes a whole `spec`. `None` when the policy must be refused; the decoder's findings say why.
-pub(crate) fn settings(decoder: &mut Decoder, spec: &Node, object: &ObjectName) -> Option<PolicySettings> {
+pub(crate) fn settings(decoder: &mut Decoder, spec: &Node, owner: Owner<'_>) -> Option<PolicySettings> {
+    let object = owner.object;
     let dialect = match &*object.kind {
         "TrafficPolicy" => Dialect::Weir,
         _ => Dialect::Envoy,
@@ -77,7 +79,7 @@ pub(crate) fn settings(decoder: &mut Decoder, spec: &Node, object: &ObjectName) 
     let mut settings = PolicySettings {
         retry: read(decoder, fields, "retry", retry).map(Arc::new),
         dns: read(decoder, fields, "dns", dns),
-        traffic: traffic(decoder, fields, dialect, object),
+        traffic: traffic(decoder, fields, dialect, owner),
         ..PolicySettings::default()
     };
     let mut upstream = UpstreamSpec {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use weir_model::{ObjectName, RateLimit, Rule, TrafficSpec};
+use weir_model::{RateLimit, Rule, TrafficSpec};
 
 use super::compressor::compressors;
 use super::dialect::Dialect;
 use super::fault::fault;
+use super::owner::Owner;
 use super::rate_limit::rate_limit;
 use super::request_limits::request_limits;
 use super::response_override::overrides;
@@ -84,15 +85,18 @@ pub(super) fn traffic(
     decoder: &mut Decoder,
     policy: Fields<'_>,
     dialect: Dialect,
-    object: &ObjectName,
+    owner: Owner<'_>,
 ) -> Option<TrafficDraft> {
     let mut spec = TrafficSpec::default();
     if let Some(block) = dialect.own(policy, "requestLimits") {
-        overwrite(&mut spec.request_limits, request_limits(decoder, block, object));
+        overwrite(
+            &mut spec.request_limits,
+            request_limits(decoder, block, owner.object),
+        );
     }
     overwrite(&mut spec.fault, read(decoder, policy, "faultInjection", fault));
     let limit = read(decoder, policy, "rateLimit", |decoder, block| {
-        rate_limit(decoder, block, object)
+        rate_limit(decoder, block, owner.object)
     });
     let (limit, shared) = limit.unzip();
     spec.rate_limit = limit;
@@ -104,7 +108,7 @@ pub(super) fn traffic(
     }
     spec.compressors = compressors(decoder, policy, dialect);
     let overrides = read(decoder, policy, "responseOverride", |decoder, list| {
-        Some(overrides(decoder, list))
+        Some(overrides(decoder, list, owner))
     });
     overwrite(&mut spec.overrides, overrides);
     TrafficDraft::of(spec, shared.unwrap_or_default())

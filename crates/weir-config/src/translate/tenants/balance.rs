@@ -41,7 +41,7 @@ pub(super) fn spec(tenant: Object<'_, Tenant>, reporter: &mut Reporter) -> Optio
     if let Some(spec) = &written.spec {
         let mut decoder = Decoder::default();
         let object = ObjectName::new("TrafficPolicy", "", tenant.name());
-        let found = policy::settings(&mut decoder, spec, &object);
+        let found = policy::settings(&mut decoder, spec, policy::Owner::alone(&object));
         let mark = Decoder::default().mark();
         decoder.effect_since(mark, "all requests of the tenant are answered 500");
         for finding in decoder.into_findings() {

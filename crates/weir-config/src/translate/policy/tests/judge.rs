@@ -2,6 +2,7 @@
 
 use weir_model::{ObjectName, Severity};
 
+use super::super::owner::Owner;
 use super::super::spec::settings;
 use crate::resource::decode::Decoder;
 use crate::translate::effective::PolicySettings;
@@ -21,7 +22,8 @@ pub(super) fn judge(own: bool, spec: &str) -> (Option<PolicySettings>, Vec<Strin
         "BackendTrafficPolicy"
     };
     let mut decoder = Decoder::default();
-    let found = settings(&mut decoder, &tree(spec), &ObjectName::new(kind, "default", "p"));
+    let object = ObjectName::new(kind, "default", "p");
+    let found = settings(&mut decoder, &tree(spec), Owner::alone(&object));
     let findings = decoder.into_findings();
     let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
     assert_eq!(

@@ -8,6 +8,7 @@ use weir_model::{
 };
 
 use super::super::merge::merged;
+use super::super::owner::Owner;
 use super::super::spec::settings;
 use crate::resource::MergeType;
 use crate::resource::decode::Decoder;
@@ -21,7 +22,8 @@ fn tree(text: &str) -> Node {
 /// Decodes a `spec` and shows its findings as `CODE line:column message` with the errors' refusal.
 fn judge(kind: &str, spec: &str) -> (Option<BalanceSpec>, Vec<String>) {
     let mut decoder = Decoder::default();
-    let found = settings(&mut decoder, &tree(spec), &ObjectName::new(kind, "default", "p"));
+    let object = ObjectName::new(kind, "default", "p");
+    let found = settings(&mut decoder, &tree(spec), Owner::alone(&object));
     let findings = decoder.into_findings();
     let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
     assert_eq!(

@@ -367,7 +367,7 @@ fn overrides_say_when_and_what() {
         ),
         (
             one("response: {body: {type: ValueRef, valueRef: {kind: ConfigMap, name: a}}}"),
-            Some("W0309"),
+            Some("E0319"),
         ),
         (one("response: {contentType: \"a\\r\\nb\"}"), Some("E0303")),
         (
