@@ -174,6 +174,15 @@ impl Balancer {
             })
     }
 
+    /// The member with the most room under the load bound among those that may be picked; `None` without a bound. For a
+    /// session that has to leave a full endpoint and shall not have to leave the next one (row BX04). Looks at all.
+    pub fn roomiest(&self, tried: &[u32], now_ms: u64) -> Option<u32> {
+        self.tiers.iter().find_map(|tier| {
+            let position = tier.bound.as_ref()?.roomiest(&tier.ready, tried, now_ms)?;
+            Some(tier.ready.index(position))
+        })
+    }
+
     fn place(&self, index: u32) -> Option<(&TierSet, u32)> {
         let mut tiers = self.tiers.iter();
         tiers.find_map(|tier| Some((tier, tier.ready.position(index)?)))

@@ -92,10 +92,24 @@ impl Bound {
         u64::from(ready.state(position).in_flight()) < self.room(position, total)
     }
 
-    /// The same for a request whose session is there.
+    /// The same for a request whose session is there: what chance alone may heap up somewhere, two standard deviations of
+    /// the endpoint's part, drives nobody away.
     pub(crate) fn has_room_for_sessions(&self, position: u32, ready: &Ready, now_ms: u64) -> bool {
-        ready.state(position).in_flight() < SESSIONS_LEAST
-            || self.has_room(position, ready, self.total(ready, &[], now_ms))
+        let in_flight = ready.state(position).in_flight();
+        if in_flight < SESSIONS_LEAST {
+            return true;
+        }
+        let total = self.total(ready, &[], now_ms);
+        let part = (total.in_flight + 1) as f64 * self.weight(position) as f64 / total.weight.max(1) as f64;
+        f64::from(in_flight) < part + 2.0 * part.sqrt() || self.has_room(position, ready, total)
+    }
+
+    /// The usable endpoint that has the least of its bound.
+    pub(crate) fn roomiest(&self, ready: &Ready, tried: &[u32], now_ms: u64) -> Option<u32> {
+        let total = self.total(ready, tried, now_ms);
+        (0..ready.len())
+            .filter(|position| ready.is_usable(*position, tried))
+            .min_by_key(|position| self.fullness(*position, ready, total))
     }
 
     /// How much of its bound an endpoint has, comparable between endpoints.

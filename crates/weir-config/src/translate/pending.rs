@@ -1,8 +1,8 @@
 //! What is translated but not yet executed by the data plane. Whoever makes the data plane do one of these deletes
 //! its line: then nothing is said any more, and what is written is in effect.
 
+use crate::resource::Finding;
 use crate::resource::decode::Decoder;
-use crate::resource::{Finding, HttpRule};
 use crate::yaml::{Node, Span};
 
 /// Field by kind and path, and what happens until it is in effect. `BackendTrafficPolicy` stands for both kinds of
@@ -21,20 +21,6 @@ pub(crate) fn report(decoder: &mut Decoder, spec: &Node, kind: &str) {
             decoder.report(finding(path, span, effect));
         }
     }
-}
-
-/// What is to be said of a field of another object, such as `HTTPRoute.retry`; nothing once it is in effect.
-pub(crate) fn of_field(field: &str, span: Span) -> Option<Finding> {
-    let (name, effect) = PENDING.iter().find(|(name, _)| *name == field)?;
-    let path = name.split_once('.').map_or(*name, |(_, path)| path);
-    Some(finding(path, span, effect))
-}
-
-/// The same for every field of a rule.
-pub(crate) fn of_rule(rule: &HttpRule) -> impl Iterator<Item = Finding> {
-    let retry = rule.retry.as_ref().map(|retry| ("HTTPRoute.retry", retry.span));
-    let fields = retry.into_iter();
-    fields.filter_map(|(field, span)| of_field(field, span))
 }
 
 fn finding(path: &str, span: Span, effect: &str) -> Finding {
@@ -94,6 +80,5 @@ mod tests {
             expected.push("5:1 sessionPersistence is accepted, but not yet in effect".to_owned());
         }
         assert_eq!(said("TrafficPolicy"), expected);
-        assert!(of_field("HTTPRoute.hostnames", Span::default()).is_none());
     }
 }

@@ -10,7 +10,6 @@ use weir_model::{
 use super::backend::Backends;
 use super::filter::{self, FilterOutcome};
 use super::index::{Index, Object};
-use super::pending;
 use super::reference::Unresolved;
 use super::reporter::{Reporter, rule_answers, sentence, share_answers};
 use crate::resource::{BackendReference, HttpBackendRef, HttpFilter, HttpMatch, HttpRoute, HttpRule};
@@ -115,7 +114,6 @@ impl<'a> RuleWriter<'_, 'a> {
     }
 
     fn action(&mut self, draft: &Draft<'a>, written: &mut WrittenRules) -> (Vec<Filter>, Action) {
-        self.report_pending(draft);
         let (filters, redirect, mut refused) = self.rule_filters(draft, written);
         refused |= draft.rule.refused;
         let forward = self.forward(draft, redirect.is_some(), written);
@@ -124,12 +122,6 @@ impl<'a> RuleWriter<'_, 'a> {
             return (Vec::new(), answer(UNSUPPORTED_VALUE));
         }
         (filters, redirect.map_or(forward, Action::Redirect))
-    }
-
-    fn report_pending(&mut self, draft: &Draft<'a>) {
-        for finding in pending::of_rule(draft.rule) {
-            self.reporter.add(draft.route.placed, finding);
-        }
     }
 
     /// The filters of a rule, its redirect, and whether one of them cannot be served.

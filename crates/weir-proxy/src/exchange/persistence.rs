@@ -34,8 +34,20 @@ pub(super) struct Visit<'v> {
 enum VisitKind {
     /// By name: the index among the members of the destination's balancer, if the session is somewhere.
     Named(Option<u32>),
+    /// By what is left: its endpoint has no room (row BX04).
+    Crowded,
     /// By this key.
     Keyed(u64),
+}
+
+/// Where a session is.
+struct Place<'v> {
+    destination: &'v CompiledDestination,
+    /// The destination's balancer.
+    slot: BalancerSlot,
+    /// The endpoint among its members.
+    index: u32,
+    has_room: bool,
 }
 
 /// Chooses the destination of a rule with sessions: the one where the session is, whatever its weight, else as rules
@@ -72,15 +84,24 @@ pub(super) fn choose<'v>(
             ..way
         });
     }
-    if let Some((destination, slot, index)) = visit.place(exchange, snapshot, forward) {
-        visit.kind = VisitKind::Named(Some(index));
-        return Ok(Way {
-            forward,
+    match visit.place(exchange, snapshot, forward) {
+        Some(Place { has_room: false, .. }) => visit.kind = VisitKind::Crowded,
+        Some(Place {
             destination,
             slot,
-            key: request_key,
-            visit: Some(visit),
-        });
+            index,
+            ..
+        }) => {
+            visit.kind = VisitKind::Named(Some(index));
+            return Ok(Way {
+                forward,
+                destination,
+                slot,
+                key: request_key,
+                visit: Some(visit),
+            });
+        }
+        None => {}
     }
     let way = route::choose_by_policy(exchange, snapshot, found, forward, request_key)?;
     Ok(Way {
@@ -90,13 +111,13 @@ pub(super) fn choose<'v>(
 }
 
 impl Visit<'_> {
-    /// The destination, its balancer and the endpoint where the session is, if that can take the request.
+    /// Where the session is, if that can be used.
     fn place<'v>(
         &self,
         exchange: &Exchange<'_>,
         snapshot: &'v Snapshot,
         forward: &'v CompiledForward,
-    ) -> Option<(&'v CompiledDestination, BalancerSlot, u32)> {
+    ) -> Option<Place<'v>> {
         let subject = self.token?.subject;
         let now_ms = exchange.worker.clock.read_ms();
         forward.destinations.iter().find_map(|destination| {
@@ -106,8 +127,12 @@ impl Visit<'_> {
             let index = snapshot.balancer(*slot)?.holder(subject)?;
             // The one that does not panic: as long as others can take over, nobody is sent to the dead.
             let balancer = &snapshot.balancer(*calm)?.balancer;
-            let is_free = balancer.may_serve(index, &[], now_ms) && balancer.has_room(index, now_ms);
-            is_free.then_some((destination, *slot, index))
+            balancer.may_serve(index, &[], now_ms).then(|| Place {
+                destination,
+                slot: *slot,
+                index,
+                has_room: balancer.has_room(index, now_ms),
+            })
         })
     }
 
@@ -128,6 +153,7 @@ impl Visit<'_> {
         let balance = &balancer.balancer;
         match self.kind {
             VisitKind::Named(named) => named.filter(|index| balance.may_serve(*index, tried, now_ms)),
+            VisitKind::Crowded => balance.roomiest(tried, now_ms),
             VisitKind::Keyed(session) => {
                 let holders = balancer.holders.as_ref()?;
                 // In the order of the session's own: the first that has room, or the first at all.
@@ -154,7 +180,7 @@ impl Visit<'_> {
         let CompiledSessions { spec, keys, rule, .. } = self.sessions;
         let mut token = Vec::with_capacity(64);
         let is_written = match self.kind {
-            VisitKind::Named(_) => {
+            VisitKind::Named(_) | VisitKind::Crowded => {
                 let address = &chosen.held.0.endpoint.address;
                 keys.write_endpoint(address, rule.as_bytes(), begun_s, self.now_s, &mut token)
             }
@@ -190,6 +216,7 @@ impl Visit<'_> {
         let served = chosen.picked.index;
         let known = self.token.filter(|_| match self.kind {
             VisitKind::Named(named) => named == Some(served),
+            VisitKind::Crowded => false,
             VisitKind::Keyed(_) => self.session().is_some(),
         });
         match known {

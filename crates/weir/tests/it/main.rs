@@ -4,6 +4,7 @@
 
 mod admin;
 mod affinity;
+mod algorithms;
 mod balancing;
 mod chaos;
 mod check;

@@ -1,4 +1,4 @@
-//! Weighted backendRefs and references that lead nowhere (rows MC02, MC03, BX13).
+//! Weights, of backendRefs and of endpoints, and references that lead nowhere (rows LB04, LB07, MC02, MC03, CH12, BX13).
 
 use std::collections::BTreeMap;
 
@@ -189,7 +189,7 @@ spec: {ports: [{port: 80}]}
 }
 
 #[test]
-fn bx13_users_stay_where_they_are_while_shares_follow_weights() {
+fn ch12_bx13_users_stay_where_they_are_while_shares_follow_weights() {
     let rules = "  - backendRefs: [{name: one, port: 80, weight: 95}, {name: two, port: 80, weight: 5}]\n";
     let policy = "\
 ---
@@ -202,16 +202,21 @@ spec:
 ";
     let (backends, gateway) = serving(rules, policy);
     let mut clients = [(); 3].map(|()| Client::connect(gateway.address));
-    for user in 0..2000 {
+    let mut check = |user: usize, times: usize| {
         let user = format!("user-{user}");
-        let pods: Vec<String> = clients
-            .iter_mut()
-            .map(|client| client.get("/", &[("X-User", &user)]).pod())
+        let pods: Vec<String> = (0..times)
+            .map(|turn| clients[turn % 3].get("/", &[("X-User", &user)]).pod())
             .collect();
         assert!(pods.iter().all(|pod| *pod == pods[0]), "{user} {pods:?}");
+    };
+    for user in 0..2000 {
+        check(user, 3);
     }
     let requests = backends.requests();
     let share = (requests[2] + requests[3]) as f64 / requests.iter().sum::<u64>() as f64;
     assert!((0.035..0.065).contains(&share), "{share} {requests:?}");
+    for user in (0..2000).step_by(20) {
+        check(user, 20);
+    }
     assert!(requests.iter().all(|count| *count > 0), "{requests:?}");
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_model::{ConsistentHash, CookieSpec, HashSource, HashTable, MissingKey, TableSize, limits};
+use weir_model::{
+    ConsistentHash, CookieSpec, HashSource, HashTable, MissingKey, RingSize, TableSize, limits,
+};
 
 use super::dialect::Dialect;
 use crate::resource::Finding;
@@ -45,12 +47,20 @@ pub(super) fn consistent_hash(
         decoder,
         field,
         &common,
-        &["sourceIP", "fallbacks", "onMissingKey"],
+        &["sourceIP", "fallbacks", "onMissingKey", "ringHash"],
     )?;
     let mark = decoder.mark();
     let mut sources: Vec<HashSource> = source(decoder, fields, dialect).into_iter().collect();
     let size = fields.optional("tableSize");
-    let table_size = size.map_or(Some(TableSize::default()), |size| table_size(decoder, size));
+    let mut table = size.map_or(Some(HashTable::default()), |size| table_size(decoder, size));
+    if let Some(ring) = dialect.own(fields, "ringHash") {
+        if size.is_some() {
+            let message = "\"tableSize\" does not go with \"ringHash\"";
+            let finding = Finding::new("E0305", fields.key_span("tableSize"), message);
+            decoder.report(finding.label("the size of a Maglev table"));
+        }
+        table = ring_size(decoder, ring);
+    }
     if let Some(fallbacks) = dialect.own(fields, "fallbacks") {
         for item in decoder.items(fallbacks, 8) {
             let fields = dialect.fields(decoder, item, &SOURCE_FIELDS, &["sourceIP"]);
@@ -66,7 +76,7 @@ pub(super) fn consistent_hash(
     }
     Some(ConsistentHash {
         sources,
-        table: HashTable::Maglev(table_size?),
+        table: table?,
         missing_key,
     })
 }
@@ -241,7 +251,7 @@ fn whole_seconds(decoder: &mut Decoder, field: Field<'_>) -> Option<Duration> {
 }
 
 /// `tableSize`: a prime (row LB10).
-fn table_size(decoder: &mut Decoder, field: Field<'_>) -> Option<TableSize> {
+fn table_size(decoder: &mut Decoder, field: Field<'_>) -> Option<HashTable> {
     let size = decoder.integer(field, 2..=i64::from(limits::MAGLEV_TABLE_MAX))?;
     let table_size = u64::try_from(size.value).ok().and_then(TableSize::new);
     if table_size.is_none() {
@@ -253,5 +263,24 @@ fn table_size(decoder: &mut Decoder, field: Field<'_>) -> Option<TableSize> {
                 .help(help),
         );
     }
-    table_size
+    table_size.map(HashTable::Maglev)
+}
+
+/// weir's `ringHash` (row LB09).
+fn ring_size(decoder: &mut Decoder, block: Field<'_>) -> Option<HashTable> {
+    let fields = decoder.fields(block, &["minSize", "maxSize"])?;
+    let size = |decoder: &mut Decoder, name: &'static str, standard: u32| match fields.optional(name) {
+        Some(field) => decoder.integer(field, 1..=i64::from(limits::RING_MAX)),
+        None => Some(Spanned::new(i64::from(standard), fields.span())),
+    };
+    let max = size(decoder, "maxSize", limits::RING_MAX)?;
+    let least = i64::from(limits::RING_MIN_DEFAULT).min(max.value);
+    let min = size(decoder, "minSize", u32::try_from(least).ok()?)?;
+    let points = |size: i64| u64::try_from(size).unwrap_or(0);
+    let ring = RingSize::new(points(min.value), points(max.value));
+    if ring.is_none() {
+        let message = format!("minSize {} is greater than maxSize {}", min.value, max.value);
+        decoder.report(Finding::new("E0303", min.span, message).label("greater than maxSize"));
+    }
+    ring.map(HashTable::Ring)
 }

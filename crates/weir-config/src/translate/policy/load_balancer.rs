@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_model::{
-    Algorithm, BalanceSpec, Choices, Cidr, EndpointOverride, LeastRequest, LoadReport, SlowStart,
+    Algorithm, BalanceSpec, Choices, Cidr, EndpointOverride, LeastRequest, LoadBound, LoadReport, SlowStart,
 };
 
 use super::dialect::Dialect;
@@ -79,12 +79,8 @@ pub(super) fn balance_spec(decoder: &mut Decoder, field: Field<'_>, dialect: Dia
         "backendUtilization",
         "dynamicModule",
     ];
-    let fields = dialect.fields(
-        decoder,
-        field,
-        &common,
-        &["leastRequest", "reportHeader", "loadReport"],
-    )?;
+    let own = ["leastRequest", "loadBoundPercent", "loadReport", "reportHeader"];
+    let fields = dialect.fields(decoder, field, &common, &own)?;
     let kind_field = fields.required(decoder, "type")?;
     let types = match dialect {
         Dialect::Envoy => &TYPES[..ENVOY_TYPES],
@@ -106,6 +102,10 @@ pub(super) fn balance_spec(decoder: &mut Decoder, field: Field<'_>, dialect: Dia
     let load_report = dialect
         .own(fields, "loadReport")
         .and_then(|block| load_report(decoder, block));
+    let load_bound = dialect
+        .own(fields, "loadBoundPercent")
+        .and_then(|field| decoder.integer(field, 100..=10_000))
+        .and_then(|percent| LoadBound::new(u64::try_from(percent.value).ok()?));
     let report_header = dialect
         .own(fields, "reportHeader")
         .and_then(|field| header_name(decoder, field));
@@ -118,7 +118,7 @@ pub(super) fn balance_spec(decoder: &mut Decoder, field: Field<'_>, dialect: Dia
         endpoint_override,
         slow_start,
         load_report,
-        load_bound: None,
+        load_bound,
         report_header,
     })
 }

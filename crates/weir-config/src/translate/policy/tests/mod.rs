@@ -1,5 +1,6 @@
 //! Policies by themselves (`rules`, `health`, `upstream`, `traffic`), and where they meet (`places`, `effects`).
 
+mod algorithms;
 mod effects;
 mod health;
 mod judge;
