@@ -58,7 +58,7 @@ fn lb09_a_ring_has_its_sizes() {
         ),
         (
             "ringHash: {}, tableSize: 7",
-            "E0305 1:76 \"tableSize\" does not go with \"ringHash\"",
+            "E0305 1:85 \"tableSize\" does not go with \"ringHash\"",
         ),
     ] {
         assert_eq!(judge(true, &hash(further)).1, [expected], "{further}");
@@ -66,7 +66,7 @@ fn lb09_a_ring_has_its_sizes() {
     let (_, said) = judge(false, &hash("ringHash: {}"));
     assert_eq!(
         said,
-        ["W0301 1:62 BackendTrafficPolicy has no field \"ringHash\""]
+        ["W0301 1:71 BackendTrafficPolicy has no field \"ringHash\""]
     );
 }
 
