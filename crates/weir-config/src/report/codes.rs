@@ -176,6 +176,11 @@ const TRANSLATION: &[Code] = &[
         "E0234",
         "An endpoint has a loopback address where that is not allowed.",
     ),
+    is(
+        "W0235",
+        "The weights of endpoints cannot be understood, or name an endpoint that is not there.",
+    ),
+    is("W0236", "A Service's sessionAffinity is not served."),
     is("E0240", "A Backend of type DynamicResolver is not served."),
     is("E0241", "TLS to a Backend is not served yet."),
     is("E0242", "A Backend's appProtocol is not served yet."),
@@ -184,6 +189,10 @@ const TRANSLATION: &[Code] = &[
         "A filter cannot be applied; what it belongs to answers 500.",
     ),
     is("W0252", "A field of session persistence has no effect."),
+    is(
+        "E0253",
+        "A rule keeps sessions over a Service that has an affinity of its own.",
+    ),
     is("W0254", "A rule forwards to nothing and answers 500."),
     is(
         "W0260",

@@ -44,6 +44,8 @@ pub struct Metadata {
     pub labels: Labels,
     /// `metadata.annotations`.
     pub annotations: Labels,
+    /// The annotation `weir.dev/weight`: how much endpoints take, and where that is written.
+    pub weight: Option<Spanned<Arc<str>>>,
     /// `metadata.creationTimestamp` in seconds since the epoch; `None` in files that do not say.
     pub created: Option<i64>,
     /// `metadata.generation`; 0 in files that do not say.
@@ -119,6 +121,9 @@ impl Placed {
     }
 }
 
+/// Says how much endpoints take of a Service's or Backend's requests.
+const WEIGHT_ANNOTATION: &str = "weir.dev/weight";
+
 /// Fields of `metadata`; those after `generation` are the API server's and mean nothing to weir.
 const METADATA_FIELDS: [&str; 15] = [
     "name",
@@ -160,6 +165,11 @@ pub(super) fn decode(
     }
     if let Some(field) = fields.optional("annotations") {
         metadata.annotations = labels(decoder, field);
+        let written = field.node.entry(WEIGHT_ANNOTATION);
+        metadata.weight = written.and_then(|entry| {
+            let value = metadata.annotations.get(WEIGHT_ANNOTATION)?;
+            Some(Spanned::new(value.clone(), entry.node.span))
+        });
     }
     if let Some(field) = fields.optional("creationTimestamp")
         && let Some(text) = decoder.text(field)

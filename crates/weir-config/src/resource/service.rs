@@ -16,6 +16,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// `spec.clusterIP` is `None`.
     pub headless: bool,
+    /// `spec.sessionAffinity` is `ClientIP`, and where that is written.
+    pub affinity: Option<Span>,
     /// `spec.type` is `ExternalName`: this DNS name.
     pub external_name: Option<Spanned<Arc<str>>>,
 }
@@ -97,6 +99,8 @@ const PROTOCOLS: &[(&str, TransportProtocol)] = &[
     ("SCTP", TransportProtocol::Sctp),
 ];
 
+const AFFINITIES: &[(&str, bool)] = &[("None", false), ("ClientIP", true)];
+
 const TYPES: &[(&str, bool)] = &[
     ("ClusterIP", false),
     ("NodePort", false),
@@ -119,6 +123,10 @@ pub(super) fn decode(decoder: &mut Decoder, spec: Field<'_>) -> Option<Service> 
     }
     let cluster_ip = fields.optional("clusterIP").and_then(|field| field.node.scalar());
     service.headless = cluster_ip.is_some_and(|scalar| *scalar.text == *"None");
+    service.affinity = fields.optional("sessionAffinity").and_then(|field| {
+        let choice = decoder.choice(field, AFFINITIES)?;
+        choice.value.then_some(choice.span)
+    });
     let mut seen = HashSet::new();
     let mark = decoder.mark();
     let items = fields

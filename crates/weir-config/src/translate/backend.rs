@@ -134,6 +134,14 @@ impl<'a> Backends<'a> {
         }
     }
 
+    /// The Service behind a backend, if it keeps clients by their address (`sessionAffinity`).
+    pub(crate) fn service_with_affinity(&self, backend: BackendId) -> Option<Object<'a, Service>> {
+        match self.entries[backend.0 as usize].definition {
+            Definition::Service(service, _) => service.spec.affinity.map(|_| service),
+            Definition::Backend(_) => None,
+        }
+    }
+
     /// Whether endpoints of a backend have host names of their own.
     pub(crate) fn has_hosts(&self, backend: BackendId) -> bool {
         match self.entries[backend.0 as usize].definition {

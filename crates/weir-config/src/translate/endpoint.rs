@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use weir_model::{
-    Endpoint, EndpointAddress, EndpointCondition, EndpointSource, EndpointTraits, NamedEndpoint, Port,
+    Endpoint, EndpointAddress, EndpointCondition, EndpointSource, EndpointTraits, NamedEndpoint, Port, Weight,
 };
 
 use super::index::{Index, Object};
 use super::options::Options;
 use super::reporter::listed;
+use super::weights::Weights;
 use crate::resource::{
     Backend, BackendAddress, BackendEndpoint, EndpointSlice, Placed, Service, ServicePort, SliceAddress,
     SliceEndpoint, SlicePort, TargetPort, TransportProtocol,
@@ -35,6 +36,15 @@ pub(crate) fn of_service<'a>(
 ) -> Found<'a> {
     let slices = index.slices_of(service.namespace(), service.name());
     let mut collected = Collected::default();
+    if let Some(span) = service.spec.affinity {
+        let message = format!("sessionAffinity of {} is not served", service.id());
+        let help = "a policy can say the same: loadBalancer {type: ConsistentHash, consistentHash: {type: SourceIP}}";
+        let finding = Finding::new("W0236", span, message)
+            .label("has no effect")
+            .help(help);
+        let finding = finding.effect("its clients are spread as policies say");
+        collected.findings.push((service.placed, finding));
+    }
     let mut port_names = Vec::new();
     let mut port_found = false;
     for slice in &slices {
@@ -66,10 +76,15 @@ pub(crate) fn of_service<'a>(
 /// The endpoints that a Backend lists. The Backend has been judged valid.
 pub(crate) fn of_backend<'a>(backend: Object<'a, Backend>) -> Found<'a> {
     let mut collected = Collected::default();
+    let mut weights = Weights::read(backend.placed, &mut collected.findings);
     for endpoint in &backend.spec.endpoints {
+        let weight = weights
+            .as_mut()
+            .map_or(Weight::ONE, |weights| weight_of(weights, endpoint));
         let address = match &endpoint.address {
             BackendAddress::Fqdn(name, port) => {
                 collected.names.push(NamedEndpoint {
+                    weight,
                     traits: traits(endpoint),
                     ..NamedEndpoint::new(name.clone(), *port)
                 });
@@ -84,13 +99,31 @@ pub(crate) fn of_backend<'a>(backend: Object<'a, Backend>) -> Found<'a> {
             .map(|hostname| hostname.value.clone())
             .unwrap_or_default();
         collected.endpoints.push(Endpoint {
+            weight,
             name,
             zone: endpoint.zone.clone(),
             traits: traits(endpoint),
             ..Endpoint::new(address)
         });
     }
+    if let Some(weights) = weights {
+        weights.finish(backend.placed, &mut collected.findings);
+    }
     collected.finish(backend.placed, backend.placed.resource.span)
+}
+
+/// The weight of an endpoint by its host name, its address, or both with the port.
+fn weight_of(weights: &mut Weights<'_>, endpoint: &BackendEndpoint) -> Weight {
+    let (whole, bare) = match &endpoint.address {
+        BackendAddress::Fqdn(name, port) => (format!("{name}:{}", port.number()), name.to_string()),
+        BackendAddress::Ip(address) => (address.to_string(), address.ip().to_string()),
+        BackendAddress::Unix(path) => (path.to_string(), path.to_string()),
+    };
+    let hostname = endpoint
+        .hostname
+        .as_ref()
+        .map_or(&*whole, |hostname| &*hostname.value);
+    weights.of(&[&whole, &bare, hostname])
 }
 
 /// The host name that an endpoint has of its own: as written, or the name that it is found by.
@@ -122,22 +155,38 @@ struct Collected<'a> {
 impl<'a> Collected<'a> {
     fn add_slice(&mut self, slice: Object<'a, EndpointSlice>, port: Port, options: &Options) {
         self.endpoints.reserve(slice.spec.endpoints.len());
+        let mut weights = Weights::read(slice.placed, &mut self.findings);
         for endpoint in &slice.spec.endpoints {
+            let weight = weights.as_mut().map_or(Weight::ONE, |weights| {
+                let address = match endpoint.addresses.first() {
+                    Some(SliceAddress::Ip(ip)) => ip.to_string(),
+                    Some(SliceAddress::Name(name)) => name.to_string(),
+                    None => String::new(),
+                };
+                weights.of(&[&address, &endpoint.name])
+            });
             match endpoint.addresses.first() {
                 Some(SliceAddress::Ip(ip)) if ip.is_loopback() && !options.loopback_endpoints => {
                     self.findings.push((slice.placed, loopback(*ip, endpoint.span)));
                 }
                 Some(SliceAddress::Ip(ip)) => self.endpoints.push(Endpoint {
+                    weight,
                     condition: condition(endpoint),
                     name: endpoint.name.clone(),
                     zone: endpoint.zone.clone(),
                     ..Endpoint::new(EndpointAddress::Tcp(SocketAddr::new(*ip, port.number())))
                 }),
                 Some(SliceAddress::Name(name)) if condition(endpoint) == EndpointCondition::Ready => {
-                    self.names.push(NamedEndpoint::new(name.clone(), port));
+                    self.names.push(NamedEndpoint {
+                        weight,
+                        ..NamedEndpoint::new(name.clone(), port)
+                    });
                 }
                 Some(SliceAddress::Name(_)) | None => {}
             }
+        }
+        if let Some(weights) = weights {
+            weights.finish(slice.placed, &mut self.findings);
         }
     }
 

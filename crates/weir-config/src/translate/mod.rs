@@ -36,6 +36,7 @@ mod tests;
 mod tls;
 mod translation;
 mod translator;
+mod weights;
 
 pub use dump::{config_json, destinations, dump, matches, treatment};
 pub use options::{CONTROLLER_NAME, ENVOY_GATEWAY_CONTROLLER_NAME, Options};

@@ -79,6 +79,10 @@ impl<'a> RuleWriter<'_, 'a> {
                 written.refused.push(place);
                 continue;
             }
+            if self.has_two_affinities(&draft, &action) {
+                written.refused.push(place);
+                action = answer(UNSUPPORTED_VALUE);
+            }
             let key = self.key(route, place);
             if let (Action::Forward(forward), Some(found)) = (&mut action, &rule.session_persistence) {
                 forward.persistence = Some(found.value.for_rule(&key));
@@ -96,6 +100,31 @@ impl<'a> RuleWriter<'_, 'a> {
             });
         }
         written
+    }
+
+    /// Whether the rule keeps sessions over a Service that keeps clients by their address: the two may name different
+    /// endpoints, and such a rule is to be rejected (GEP-1619).
+    fn has_two_affinities(&mut self, draft: &Draft<'a>, action: &Action) -> bool {
+        let (Action::Forward(forward), Some(persistence)) = (action, &draft.rule.session_persistence) else {
+            return false;
+        };
+        let mut backends = forward.destinations.iter().filter_map(|one| match one.target {
+            Target::Backend(backend) => Some(backend),
+            Target::Answer(_) => None,
+        });
+        let Some(service) = backends.find_map(|backend| self.backends.service_with_affinity(backend)) else {
+            return false;
+        };
+        let message = format!(
+            "sessionPersistence does not go with the sessionAffinity of {}",
+            service.id()
+        );
+        let finding = Finding::new("E0253", persistence.span, message)
+            .label("the two may name different endpoints (GEP-1619)")
+            .help("remove sessionAffinity from the Service, or sessionPersistence from the rule")
+            .effect(rule_answers(draft.place, draft.route.spec.rules.len()));
+        self.reporter.add(draft.route.placed, finding);
+        true
     }
 
     /// Envoy Gateway's name for the rule's cluster.

@@ -157,6 +157,37 @@ fn bx15_a_session_outlives_the_process_and_is_known_to_others_with_the_key() {
 }
 
 #[test]
+fn ch13_sessions_over_a_service_with_its_own_affinity_are_refused() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let sticky = |config: String| {
+        let (before, after) = config
+            .split_once("  ports: [{name: http, port: 3000")
+            .expect("the Service");
+        format!("{before}  sessionAffinity: ClientIP\n  ports: [{{name: http, port: 3000{after}")
+    };
+    let plain = sticky(config(port, &backends.ports(), "", ""));
+    let gateway = Gateway::start(port, &plain);
+    let said = gateway.process.stderr.text();
+    assert!(
+        said.contains("sessionAffinity of Service default/backend is not served"),
+        "{said}"
+    );
+    assert_eq!(Client::connect(gateway.address).get("/", &[]).status, 200);
+    let both = sticky(config(port, &backends.ports(), "sessionPersistence: {}", ""));
+    gateway.rewrite(&both, " in force (");
+    assert_eq!(Client::connect(gateway.address).get("/", &[]).status, 500);
+    let said = gateway.process.stderr.text();
+    let expected = "sessionPersistence does not go with the sessionAffinity of Service default/backend";
+    assert!(said.contains(expected), "{said}");
+    gateway.rewrite(
+        &config(port, &backends.ports(), "sessionPersistence: {}", ""),
+        " in force (",
+    );
+    assert_eq!(Client::connect(gateway.address).get("/", &[]).status, 200);
+}
+
+#[test]
 fn bx15_a_bad_key_is_said_before_anything_is_served() {
     let folder = Folder::new();
     let short = folder.write("short", "secret\n");

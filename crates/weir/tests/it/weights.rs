@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{Backends, Client, Gateway, free_port, gateway_and_service};
+use crate::harness::{Backends, Client, Gateway, balanced_routes, free_port, gateway_and_service};
 
 /// A gateway on these rules of one route, over Services `one` and `two` with two endpoints each, and `empty`.
 fn serving(rules: &str, further: &str) -> (Backends, Gateway) {
@@ -125,6 +125,84 @@ fn lb04_weights_are_served_smoothly() {
             "{pod} {places:?}"
         );
     }
+}
+
+/// Slices of the Service `backend`, each over one of these ports, with this annotation.
+fn weighted_slices(ports: &[u16], weights: &[&str]) -> String {
+    let slices = ports.iter().zip(weights).enumerate();
+    let slice = |(index, (port, weight)): (usize, (&u16, &&str))| {
+        format!(
+            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: backend-{index}\n  namespace: \
+             default\n  labels: {{kubernetes.io/service-name: backend}}\n  annotations: {{weir.dev/weight: \"{weight}\"}}\n\
+             addressType: IPv4\nports: [{{name: http, port: {port}}}]\nendpoints: [{{addresses: [127.0.0.1]}}]\n"
+        )
+    };
+    slices.map(slice).collect()
+}
+
+/// Counts of this many requests in a row, and how often one backend had them without a break.
+fn served(backends: &Backends, gateway: &Gateway, target: &str, count: usize) -> (Vec<u64>, usize) {
+    let before = backends.requests();
+    let mut client = Client::connect(gateway.address);
+    let pods: Vec<String> = (0..count).map(|_| client.get(target, &[]).pod()).collect();
+    let longest = pods.chunk_by(|one, next| one == next).map(<[String]>::len).max();
+    let counts = backends.requests().into_iter().zip(before);
+    let counts = counts.map(|(after, before)| after - before).collect();
+    (counts, longest.unwrap_or_default())
+}
+
+#[test]
+fn lb04_lb07_endpoints_of_one_service_have_weights() {
+    let backends = Backends::start(3);
+    let (ports, port) = (backends.ports(), free_port());
+    let config = |weights: &[&str]| {
+        gateway_and_service(port, &[])
+            + &weighted_slices(&ports, weights)
+            + &balanced_routes(&["{type: RoundRobin}", "{type: LeastRequest}", "{type: Random}"])
+    };
+    let gateway = Gateway::start(port, &config(&["5", "127.0.0.1=1", "1"]));
+    let (counts, longest) = served(&backends, &gateway, "/0", 70);
+    assert_eq!(counts, [50, 10, 10]);
+    assert!(longest <= 5, "{longest}");
+    // Another weight is another load at once; 0 is none.
+    gateway.rewrite(&config(&["1", "3", "0"]), " in force (");
+    let (counts, _) = served(&backends, &gateway, "/1", 400);
+    assert!((280..=320).contains(&counts[1]) && counts[2] == 0, "{counts:?}");
+    // What cannot be understood weighs 1, and that is said.
+    gateway.rewrite(&config(&["heavy", "127.0.0.9=7", "1"]), " in force (");
+    assert_eq!(served(&backends, &gateway, "/0", 60).0, [20; 3]);
+    let said = gateway.process.stderr.text();
+    for part in [
+        "\"heavy\" is no weight in the annotation weir.dev/weight",
+        "no endpoint here is called \"127.0.0.9\"",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn lb04_endpoints_of_one_backend_have_weights() {
+    let backends = Backends::start(3);
+    let (ports, port) = (backends.ports(), free_port());
+    let listed: Vec<String> = ports
+        .iter()
+        .map(|port| format!("{{ip: {{address: 127.0.0.1, port: {port}}}}}"))
+        .collect();
+    let config = format!(
+        "{}---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: Backend\nmetadata: {{name: app, namespace: default, \
+         annotations: {{weir.dev/weight: \"127.0.0.1:{}=5\"}}}}\nspec: {{endpoints: [{}]}}\n---\napiVersion: \
+         gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: app, namespace: default}}\nspec:\n  parentRefs: \
+         [{{name: eg}}]\n  rules: [{{backendRefs: [{{group: gateway.envoyproxy.io, kind: Backend, name: app}}]}}]\n---\n\
+         apiVersion: weir.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {{name: app, namespace: default}}\nspec: {{targetRefs: \
+         [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: app}}], loadBalancer: {{type: RoundRobin}}}}\n",
+        gateway_and_service(port, &[]),
+        ports[0],
+        listed.join(", ")
+    );
+    let gateway = Gateway::start(port, &config);
+    let (counts, longest) = served(&backends, &gateway, "/", 70);
+    assert_eq!(counts, [50, 10, 10]);
+    assert!(longest <= 5, "{longest}");
 }
 
 #[test]
