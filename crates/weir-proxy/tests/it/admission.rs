@@ -395,6 +395,8 @@ fn a_buffered_body_is_whole_before_anything_is_forwarded() {
          5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nx-sum: 1\r\n\r\n",
     );
     assert_eq!(client.response().text(), "11 hello world");
+    let seen = backend.seen().pop().unwrap();
+    assert_eq!((seen.field("trailer"), seen.trailers.len()), (None, 0));
     client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
     assert_eq!(client.response().text(), "0 ");
     assert_eq!(client.get("/").text(), "none ");
