@@ -8,7 +8,7 @@ use std::time::Duration;
 use weir_balance::TokenKeys;
 use weir_model::limits;
 
-use crate::Event;
+use crate::{Event, LogStyle};
 
 /// How a gateway runs. Never changes while it does.
 #[derive(Clone, Default)]
@@ -21,6 +21,8 @@ pub struct Options {
     pub limits: Limits,
     /// Where records of exchanges go.
     pub access_log: AccessLog,
+    /// How they are written, and which.
+    pub log_style: LogStyle,
     /// Answers that weir gives itself carry `x-weir-reason` with a word that says why.
     pub reason_header: bool,
     /// What session tokens are signed with. Every replica needs the same, also after a restart (row BX15); a key of its own,
@@ -42,6 +44,7 @@ impl fmt::Debug for Options {
             .field("seed", &self.seed)
             .field("limits", &self.limits)
             .field("access_log", &self.access_log)
+            .field("log_style", &self.log_style)
             .field("reason_header", &self.reason_header)
             .field("session_keys", &self.session_keys)
             .field("resolver", &self.resolver)
@@ -49,7 +52,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Where records of exchanges go, as one JSON object per line.
+/// Where records of exchanges go, one line each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AccessLog {
     /// Nowhere.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::value::{AdminPlace, LogFilter, parse_admin, parse_duration, parse_name_server};
+use crate::value::{AdminPlace, LogFilter, parse_admin, parse_duration, parse_name_server, parse_percent};
+use weir_proxy::LogFormat;
 
 /// Flags that every command understands.
 #[derive(Args, Clone, Debug)]
@@ -149,7 +150,7 @@ pub(crate) struct PlaneArgs {
     #[arg(long, value_name = "NUMBER", env = "WEIR_SEED")]
     pub(crate) seed: Option<u64>,
 
-    /// Where to write one JSON line per request
+    /// Where to write one line per request
     #[arg(
         long,
         value_name = "off|stdout|PATH",
@@ -157,6 +158,24 @@ pub(crate) struct PlaneArgs {
         default_value = "off"
     )]
     pub(crate) access_log: String,
+
+    /// How these lines are written: json, combined, or a template such as '{method} {path} {status} {duration_ms}'
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "WEIR_ACCESS_LOG_FORMAT",
+        default_value = "json",
+        value_parser = |text: &str| LogFormat::parse(text)
+    )]
+    pub(crate) access_log_format: LogFormat,
+
+    /// Write only this part of them; what went wrong is always written
+    #[arg(long, value_name = "PERCENT", env = "WEIR_ACCESS_LOG_SAMPLE", value_parser = parse_percent)]
+    pub(crate) access_log_sample: Option<f64>,
+
+    /// Write only what went wrong: answers of 5xx, none, and those that weir gave itself
+    #[arg(long, env = "WEIR_ACCESS_LOG_ERRORS_ONLY")]
+    pub(crate) access_log_errors_only: bool,
 
     /// Name server that is asked for addresses of backends, instead of those of /etc/resolv.conf; may be repeated
     #[arg(

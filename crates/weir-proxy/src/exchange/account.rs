@@ -6,7 +6,8 @@ use weir_net::wall;
 use weir_wire::{Known, Version, forwarded};
 
 use super::route::Found;
-use super::{Exchange, identity};
+use super::{Exchange, identity, log_text};
+use crate::LogFormat;
 use crate::access_log::write_json;
 
 /// Counts and logs.
@@ -25,7 +26,15 @@ pub(super) fn account(exchange: &Exchange<'_>, found: Option<&Found<'_>>) {
         }
     }
     if let Some(log) = &worker.log {
-        log.append(|line| write_record(exchange, found, duration_us, line));
+        let style = &worker.shared.options.log_style;
+        if style.is_everything() || log_text::is_wanted(style, exchange) {
+            log.append(|line| match &style.format {
+                LogFormat::Json => write_record(exchange, found, duration_us, line),
+                LogFormat::Text(template) => {
+                    log_text::write_record(template, exchange, found, duration_us, line);
+                }
+            });
+        }
     }
 }
 

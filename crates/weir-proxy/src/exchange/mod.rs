@@ -11,6 +11,7 @@ mod feedback;
 mod forward;
 mod handle;
 mod identity;
+mod log_text;
 mod open;
 mod outbound;
 mod own_answer;

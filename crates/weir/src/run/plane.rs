@@ -11,7 +11,7 @@ use weir_balance::Change;
 use weir_config::translate::EndpointChange;
 use weir_model::{Action, Config, EndpointAddress, EndpointSource};
 use weir_net::{DnsResolver, Resolve};
-use weir_proxy::{AccessLog, Event, Gateway, Judge, Options, Stats};
+use weir_proxy::{AccessLog, Event, Gateway, Judge, LogStyle, Options, Stats};
 
 use super::session_keys;
 use crate::error::{CommandError, Exit};
@@ -49,6 +49,11 @@ impl Plane {
             workers: flags.threads.map_or(0, usize::from),
             seed: flags.seed,
             access_log,
+            log_style: LogStyle {
+                format: flags.access_log_format.clone(),
+                sample: flags.access_log_sample.map(|percent| percent / 100.0),
+                errors_only: flags.access_log_errors_only,
+            },
             reason_header: flags.reason_header,
             events: Some(Arc::new(move |event| tell(log, &event))),
             ..Options::default()

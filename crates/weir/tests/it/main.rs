@@ -2,6 +2,7 @@
 //! linked once.
 #![cfg(test)]
 
+mod access_log;
 mod admin;
 mod affinity;
 mod algorithms;

@@ -213,6 +213,32 @@ fn op12_while_it_drains_it_is_alive_and_not_ready() {
 }
 
 #[test]
+fn op12_the_end_in_its_order() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let config = gateway_and_service(port, &backends.ports()) + ROUTE;
+    let flags = [&ADMIN[..], &["--drain-delay", "300ms", "--drain-timeout", "20s"]].concat();
+    let mut gateway = Gateway::start_with(port, &config, &flags);
+    let mut admin = Admin::of_gateway(&gateway);
+    let mut busy = Client::connect(gateway.address);
+    busy.send("GET /?t=1500ms HTTP/1.1\r\nHost: www.example.com\r\n\r\n");
+    while backends.requests()[0] == 0 {
+        std::thread::yield_now();
+    }
+    let begun = Instant::now();
+    gateway.process.signal("TERM");
+    gateway.process.stderr.wait_after(0, "about to drain");
+    assert_eq!(admin.get("/readyz").status, 503);
+    Client::connect(gateway.address).get("/", &[]).pod();
+    gateway.process.stderr.wait_after(0, "draining: finishing");
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert_eq!(admin.get("/livez").status, 200, "it answers to the end");
+    assert_eq!(busy.response("GET").pod(), "backend-1");
+    assert_eq!(gateway.process.wait().code(), Some(0));
+    assert!(std::net::TcpStream::connect(admin.address).is_err());
+}
+
+#[test]
 fn kt28_a_reload_that_is_asked_for_says_what_came_of_it() {
     let backends = Backends::start(1);
     let (gateway, mut admin) = start(&backends);
