@@ -72,7 +72,7 @@ fn counts(watched: &Watched, names: &[&str]) -> Vec<usize> {
 }
 
 #[test]
-fn lb26_lb25_the_second_tier_gets_what_the_first_cannot_carry_and_there_is_no_panic() {
+fn lb24_lb25_lb26_the_second_tier_gets_what_the_first_cannot_carry_and_there_is_no_panic() {
     let names = ["a", "b", "c", "d", "e"];
     let all = patients(names);
     let first: Vec<SocketAddr> = all[..4].iter().map(address).collect();
@@ -317,15 +317,18 @@ fn hc02_a_request_that_waits_for_the_first_probe_goes_where_there_is_life() {
         let _head = read_head(stream);
         std::thread::sleep(Duration::from_secs(60));
     });
-    let second = Patient::new("second", 200);
+    // Known only after the request has come, and before the first is.
+    let second = Backend::answering(|request| {
+        if request.line.contains("/healthz") {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        respond(200, "", b"second")
+    });
     let mut spec = checked(check());
     if let Some(check) = &mut spec.health.active {
-        Arc::make_mut(check).timeout = Period::clamped(Duration::from_millis(200));
+        Arc::make_mut(check).timeout = Period::clamped(Duration::from_millis(400));
     }
-    let plan = treat(
-        plan(&[(0, 1, &[hole.address]), (1, 1, &[address(&second)])]),
-        spec,
-    );
+    let plan = treat(plan(&[(0, 1, &[hole.address]), (1, 1, &[second.address])]), spec);
     let rig = Rig::new(&plan);
     assert_eq!(rig.get("/").text(), "second");
 }
