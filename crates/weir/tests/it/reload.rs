@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{
     Backends, Client, Folder, Gateway, Process, Request, endpoints, example_on, free_port, gateway,
-    gateway_and_service, load,
+    gateway_and_service, load, weir,
 };
 
 fn route(path: &str) -> String {
@@ -140,6 +140,35 @@ fn op14_strict_takes_a_configuration_with_errors_not_at_all() {
         (client.get("/a", &[]).status, client.get("/b", &[]).status),
         (404, 200)
     );
+}
+
+/// What cannot be understood is not served as if it were not there: its own rule is denied, the others go on, and a strict
+/// gateway does not start.
+#[test]
+fn op14_what_is_not_understood_is_denied() {
+    let backends = Backends::start(1);
+    for (name, spec) in [
+        ("type", "loadBalancer: {type: Nonsense}"),
+        ("check", "healthCheck: {active: {type: Nonsense}}"),
+        ("number", "timeout: {http: {requestTimeout: soon}}"),
+    ] {
+        let port = free_port();
+        let config = gateway_and_service(port, &backends.ports())
+            + &route("/a")
+            + &route("/b").replace("only", "other")
+            + &format!(
+                "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\n\
+                 metadata: {{name: odd, namespace: default}}\nspec:\n  \
+                 targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}}]\n  {spec}\n"
+            );
+        let gateway = Gateway::start(port, &config);
+        let mut client = Client::connect(gateway.address);
+        let statuses = (client.get("/a", &[]).status, client.get("/b", &[]).status);
+        assert_eq!(statuses, (500, 200), "{name}");
+        let path = gateway.path();
+        let strict = weir(&["run", "--strict", "-c", path.to_str().expect("UTF-8")], "");
+        assert_eq!(strict.code, Some(3), "{name}: {strict:?}");
+    }
 }
 
 #[test]
