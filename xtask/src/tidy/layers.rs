@@ -5,6 +5,9 @@ use super::report::Violation;
 
 const FEATURES: usize = 3;
 
+/// The layer of what is never shipped.
+const DEV_LAYER: u64 = 9;
+
 /// Rules on the workspace's manifests.
 pub(crate) fn check(packages: &[Package]) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -19,6 +22,10 @@ pub(crate) fn check(packages: &[Package]) -> Vec<Violation> {
             violations.push(Violation::new(&manifest, 1, "layers", advice));
             continue;
         };
+        if package.simulates && layer < DEV_LAYER {
+            let advice = "only what is never shipped may ask for `simulation`: the binary would pay for it";
+            violations.push(Violation::new(&manifest, 1, "layers", advice));
+        }
         for name in &package.dependencies {
             let below = packages
                 .iter()
@@ -44,6 +51,16 @@ pub(crate) fn check(packages: &[Package]) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shipped_does_not_simulate() {
+        let simulating = |layer| Package {
+            simulates: true,
+            ..Package::sample("crates/one", layer, &[])
+        };
+        assert_eq!(check(&[simulating(5)]).len(), 1);
+        assert!(check(&[simulating(DEV_LAYER)]).is_empty());
+    }
 
     #[test]
     fn arrows_point_down() {

@@ -19,6 +19,8 @@ pub(crate) struct Package {
     pub(crate) features: usize,
     /// Names of dependencies; those of tests only are left out.
     pub(crate) dependencies: Vec<String>,
+    /// Whether it asks a dependency for its feature `simulation`.
+    pub(crate) simulates: bool,
     /// Whether it takes the workspace's lints.
     pub(crate) inherits_lints: bool,
 }
@@ -38,6 +40,7 @@ impl Package {
             layer: Some(layer),
             features: 0,
             dependencies: dependencies.iter().map(|name| (*name).to_owned()).collect(),
+            simulates: false,
             inherits_lints: true,
         }
     }
@@ -84,6 +87,10 @@ fn read(package: &Value) -> Option<Package> {
             .filter(|dependency| dependency["kind"].as_str() != Some("dev"))
             .filter_map(|dependency| Some(dependency["name"].as_str()?.to_owned()))
             .collect(),
+        simulates: dependencies.iter().any(|dependency| {
+            let mut features = dependency["features"].as_array().into_iter().flatten();
+            features.any(|feature| feature == "simulation")
+        }),
         inherits_lints: text
             .split("[lints]")
             .nth(1)
