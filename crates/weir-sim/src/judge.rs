@@ -140,9 +140,16 @@ impl Sim {
         } else {
             limits::RETRIES as usize
         };
-        // Each try may find a pooled connection dead, once.
-        if before.len() >= 2 * tries {
-            return Some(format!("delivery {}", before.len() + 1));
+        // Within a try, a pooled connection may be found dead, once: the request then goes to the same endpoint again.
+        let next = before.iter().skip(1).map(|one| one.address).chain([address]);
+        let is_another =
+            |(one, next): &(&Delivery, SocketAddr)| one.answered == Some(503) || one.address != *next;
+        let made = 1 + before.iter().zip(next).filter(is_another).count();
+        if made > tries || before.len() >= 2 * tries {
+            return Some(format!(
+                "try {made}, delivery {}, of {tries} tries",
+                before.len() + 1
+            ));
         }
         let is_tried = |address: SocketAddr| before.iter().any(|one| one.address == address);
         let is_repeated = is_tried(address) && last.address != address;

@@ -262,3 +262,94 @@ fn balancer(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_balance::{Rng, TokenKeys};
+    use weir_model::{
+        Action, ActiveCheck, Backend, BackendId, Config, Destination, DnsSpec, EndpointAddress,
+        EndpointSource, Forward, HealthSpec, Match, ObjectName, Origin, PathMatch, Route, Rule, Target, Tier,
+        Timeouts, Weight,
+    };
+    use weir_net::Epoch;
+
+    use super::super::Compiler;
+    use super::*;
+
+    /// A rule for each of several backends, which all have a check and one endpoint each.
+    fn checked_config() -> Config {
+        let upstream = Arc::new(UpstreamSpec {
+            health: HealthSpec {
+                active: Some(Arc::new(ActiveCheck::default())),
+                ..HealthSpec::default()
+            },
+            ..UpstreamSpec::default()
+        });
+        let rule = |number: u32| Rule {
+            key: format!("rule/{number}").into(),
+            name: None,
+            matches: vec![Match {
+                path: PathMatch::Prefix(format!("/{number}").into()),
+                method: None,
+                headers: Vec::new(),
+                query: Vec::new(),
+            }],
+            filters: Vec::new(),
+            action: Action::Forward(Forward {
+                destinations: vec![Destination {
+                    weight: Weight::ONE,
+                    tier: Tier::FIRST,
+                    target: Target::Backend(BackendId(number)),
+                    filters: Vec::new(),
+                }],
+                balance: Arc::default(),
+                upstream: Arc::clone(&upstream),
+                failover: Failover::default(),
+                retry: None,
+                persistence: None,
+                policy: None,
+            }),
+            timeouts: Timeouts::default(),
+            traffic: None,
+            origin: Origin::default(),
+        };
+        let backend = |number: u32| {
+            let address = EndpointAddress::Unix(format!("/{number}").into());
+            Arc::new(Backend {
+                key: format!("backend/{number}").into(),
+                object: ObjectName::new("Service", "default", number.to_string()),
+                endpoints: EndpointSource::Static([Endpoint::new(address)].into()),
+                dns: DnsSpec::default(),
+                origin: Origin::default(),
+            })
+        };
+        let route = Route {
+            object: ObjectName::new("HTTPRoute", "default", "route"),
+            created: None,
+            rules: (0..8).map(rule).collect(),
+            origin: Origin::default(),
+        };
+        Config {
+            listeners: Vec::new(),
+            routes: vec![Arc::new(route)],
+            backends: (0..8).map(backend).collect(),
+        }
+    }
+
+    #[test]
+    fn rl08_probes_begin_in_the_same_order_in_every_process() {
+        let begun = || {
+            let keys = TokenKeys::new(Vec::new());
+            let mut compiler = Compiler::new(Epoch::start(), Rng::from_seed(1), keys, 1);
+            assert!(compiler.compile(Arc::new(checked_config())).is_some());
+            let begun = compiler.check_changes().begin;
+            begun
+                .iter()
+                .map(|probed| probed.endpoint.address.clone())
+                .collect::<Vec<_>>()
+        };
+        let first = begun();
+        assert_eq!(first.len(), 8);
+        assert!((0..8).all(|_| begun() == first), "{first:?}");
+    }
+}
