@@ -100,9 +100,8 @@ impl Steering {
     }
 
     /// Takes back what is due and gives the time until the next one is.
-    fn take_back_due(&self, gateway: &Gateway) -> Duration {
+    fn take_back_due(decisions: &mut BTreeMap<EndpointAddress, Decision>, gateway: &Gateway) -> Duration {
         let now_ms = unix_ms();
-        let mut decisions = self.lock();
         decisions.retain(|address, decision| {
             let is_due = decision.until_unix_ms.is_some_and(|until_ms| until_ms <= now_ms);
             // One whose endpoint is gone was all that was left of it.
@@ -128,9 +127,10 @@ fn take_back_in_time(steering: &Weak<Steering>, gateway: &Weak<Gateway>) {
         let (Some(steering), Some(gateway)) = (steering.upgrade(), gateway.upgrade()) else {
             return;
         };
-        let patience = steering.take_back_due(&gateway);
+        // Held until it waits: a decision that comes in between would wake nobody.
+        let mut decisions = steering.lock();
+        let patience = Steering::take_back_due(&mut decisions, &gateway);
         drop(gateway);
-        let decisions = steering.lock();
         // Whoever is woken for nothing looks once more.
         let _ = steering.changed.wait_timeout(decisions, patience);
     }
