@@ -1,6 +1,7 @@
 //! What is lost when backends die, in short form: real processes, real signals, a load that keeps its pace, and the policies
 //! of docs/resilience.md as they stand there. `cargo xtask chaos` does the same at length and measures.
 
+mod keystone;
 mod kill;
 mod outage;
 mod probes;
