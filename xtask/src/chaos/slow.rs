@@ -49,7 +49,7 @@ pub(crate) fn run(stage: &Stage, is_short: bool, report: &mut Report) -> Result<
     let (uneven, equal) = if is_short {
         (size(1, 3), size(1, 3))
     } else {
-        (size(5, 8), size(7, 8))
+        (size(4, 8), size(7, 8))
     };
     measure_uneven(stage, &uneven, report)?;
     measure_equal(stage, &equal, report)
