@@ -2,7 +2,7 @@
 //! equal to the others'. The backends count what arrives.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::options::Fault;
 use super::report::{Limit, Report};
@@ -36,16 +36,16 @@ pub(crate) fn run(stage: &Stage, is_short: bool, report: &mut Report) -> Result<
     let mut weir = stage.weir("weir", port, &config)?;
     // All first probes have been made, and the second ones are spread as all later ones will be.
     std::thread::sleep(INTERVAL * 2);
-    let before = journal.lines()?.len();
+    let (before, begin) = (journal.lines()?.len(), Instant::now());
     let mut files = Vec::new();
     for _ in 0..seconds {
         std::thread::sleep(INTERVAL);
         files.push(open_files(&weir.program)?);
     }
-    let lines = journal.lines()?;
+    let (lines, elapsed_s) = (journal.lines()?, begin.elapsed().as_secs_f64());
     weir.program.check_alive()?;
     let probes = lines.len() - before;
-    let expected = endpoints as f64 * f64::from(seconds);
+    let expected = endpoints as f64 * elapsed_s;
     let mut section = report.section(Fault::Probes, &format!("{endpoints} endpoints, {routes} routes"));
     section.tell("probes", probes as f64);
     let rate = probes as f64 / expected;
@@ -54,7 +54,7 @@ pub(crate) fn run(stage: &Stage, is_short: bool, report: &mut Report) -> Result<
     let counts = ports.iter().map(|port| {
         let begin = format!("{port} GET /healthz");
         let own = lines[before..].iter().filter(|line| **line == begin);
-        own.count() as f64 / f64::from(seconds)
+        own.count() as f64 / elapsed_s
     });
     let counts: Vec<f64> = counts.collect();
     let least = counts.iter().copied().fold(f64::MAX, f64::min);
