@@ -31,30 +31,51 @@ fn hc11_hc12_an_endpoint_that_answers_5xx_in_a_row_is_ejected_and_comes_back() {
     bad.set(200);
     watched.wait_for("is back: its ejection is over");
     assert!(answers(&watched.rig, 20).contains_key("bad"));
+}
 
-    // With probes, a good one ends it long before its time.
+/// Says of itself that it is well, and answers requests as it likes.
+fn two_faced(status: &Arc<AtomicU16>) -> Backend {
+    let status = Arc::clone(status);
+    Backend::answering(move |request| match &*request.line {
+        "GET /healthz HTTP/1.1" => respond(200, "", b"well"),
+        _ => respond(status.load(Ordering::SeqCst), "", b"two-faced"),
+    })
+}
+
+#[test]
+fn hc12_a_good_probe_ends_an_ejection_long_before_its_time() {
+    let status = Arc::new(AtomicU16::new(500));
+    let (good, bad) = (Patient::new("good", 200), two_faced(&status));
     let mut spec = judged(PassiveCheck {
         base_ejection: Period::clamped(Duration::from_secs(300)),
-        ..passive
+        max_ejection_percent: Percent::new(50).unwrap(),
+        ..PassiveCheck::default()
     });
-    spec.health.active = Some(Arc::new(check()));
-    let (good, bad) = (Patient::new("good", 200), Patient::new("bad", 200));
-    let plan = treat(Plan::to(&[good.backend.address, bad.backend.address]), spec);
+    // Time for the requests that must find it ejected.
+    spec.health.active = Some(Arc::new(ActiveCheck {
+        interval: Period::clamped(Duration::from_secs(1)),
+        ..check()
+    }));
+    let plan = treat(Plan::to(&[good.backend.address, bad.address]), spec);
     let watched = Watched::new(&plan);
     eventually("both are known", || watched.said().len() == 2);
-    // Probes find nothing wrong: only the requests fail.
-    let flaky = Backend::named("unused");
-    drop(flaky);
-    bad.set(502);
-    eventually("out", || {
+    let begun = Instant::now();
+    eventually("it is ejected", || {
         answers(&watched.rig, 2);
-        watched
-            .said()
-            .iter()
-            .any(|line| line.contains("is ejected") || line.contains("is unhealthy"))
+        watched.said().len() > 2
     });
-    bad.set(200);
-    eventually("traffic returns", || answers(&watched.rig, 4).contains_key("bad"));
+    status.store(200, Ordering::SeqCst);
+    watched.wait_for("is back from its ejection");
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(answers(&watched.rig, 20).contains_key("two-faced"));
+    let address = bad.address;
+    assert_eq!(
+        watched.said()[2..],
+        [
+            format!("{address} is ejected for 300 s: 5 5xx or no answers in a row"),
+            format!("{address} is back from its ejection: a probe was good"),
+        ]
+    );
 }
 
 #[test]
