@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::harness::{Folder, weir, weir_in};
 
 /// The blocks of one language in a Markdown text, with the line each starts on.
-fn blocks<'t>(text: &'t str, language: &str) -> Vec<(usize, &'t str)> {
+pub(crate) fn blocks<'t>(text: &'t str, language: &str) -> Vec<(usize, &'t str)> {
     let opening = format!("```{language}\n");
     let mut found = Vec::new();
     let mut from = 0;
@@ -19,7 +19,8 @@ fn blocks<'t>(text: &'t str, language: &str) -> Vec<(usize, &'t str)> {
     found
 }
 
-fn documentation(name: &str) -> String {
+/// The text of a document, by its path in the repository.
+pub(crate) fn documentation(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

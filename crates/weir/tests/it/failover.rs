@@ -1,8 +1,9 @@
-//! Failover through the binary: tiers of backends, shares of dead ones, retries in the next tier (rows LB26, MC04, LB28).
+//! Failover through the binary: tiers of backends, shares of dead ones, retries in the next tier (rows LB26, LB27, MC04, LB28).
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Gateway, Process, free_port, gateway, weir};
+use crate::harness::{Client, Gateway, PATIENCE, Process, free_port, gateway, weir};
 
 fn echo(port: u16, flags: &[&str]) -> Process {
     let listen = format!("127.0.0.1:{port}");
@@ -103,6 +104,37 @@ fn lb26_each_way_to_name_a_fallback_makes_it_serve_only_when_it_has_to() {
         assert_eq!(answers(&gateway), all(&names[0]), "{own}{more}{failover}");
         assert!(!log.text().contains("not yet in effect"), "{}", log.text());
     }
+}
+
+#[test]
+fn lb27_requests_return_to_the_first_tier_after_the_delay() {
+    const DELAY: Duration = Duration::from_secs(1);
+    let ports = [free_port(), free_port()];
+    let names = ports.map(|port| format!("echo-{port}"));
+    let [first, _second] = ports.map(|port| echo(port, &[]));
+    let port = free_port();
+    let references = [reference("b0", ""), reference("b1", ", priority: 1")].join(", ");
+    let policy = format!("{PROBES}\n  failover: {{failbackDelay: 1s}}");
+    let config = config(port, &[(ports[0], ""), (ports[1], "")], &references, &policy);
+    let gateway = Gateway::start(port, &config);
+    let log = &gateway.process.stderr;
+    for port in ports {
+        log.wait_after(0, &format!(":{port} is healthy"));
+    }
+    assert_eq!(answers(&gateway), all(&names[0]));
+    drop(first);
+    log.wait_after(0, &format!(":{} is unhealthy", ports[0]));
+    assert_eq!(answers(&gateway), all(&names[1]));
+    let before = log.count();
+    let begun = Instant::now();
+    let _first = echo(ports[0], &[]);
+    log.wait_after(before, &format!(":{} is healthy", ports[0]));
+    let mut client = Client::connect(gateway.address);
+    while client.get("/", &[]).pod() != names[0] {
+        assert!(begun.elapsed() < PATIENCE, "its requests never return");
+    }
+    assert!(begun.elapsed() >= DELAY, "{:?}", begun.elapsed());
+    assert_eq!(answers(&gateway), all(&names[0]));
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! Health checks through the binary: backends that are killed, stopped and started again (rows HC01, HC09, HC12, HC13).
+//! Health checks through the binary: backends that are killed, stopped and started again, and ones that answer badly
+//! (rows HC01 to HC13, HC15, LB25).
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Gateway, PATIENCE, Process, free_port, gateway_and_service};
+use crate::harness::{
+    ADMIN, Admin, Client, Gateway, PATIENCE, Process, answer_of, free_port, gateway_and_service, scripted,
+};
 
 /// A Service over these ports whose endpoints are checked as `health_check` says.
 fn config(port: u16, backend_ports: &[u16], health_check: &str) -> String {
@@ -54,7 +56,7 @@ fn pods(client: &mut Client) -> BTreeSet<String> {
 }
 
 #[test]
-fn hc01_hc13_a_killed_backend_loses_its_traffic_and_gets_it_back() {
+fn hc01_hc09_hc13_a_killed_backend_loses_its_traffic_and_gets_it_back() {
     let ports = [free_port(), free_port(), free_port()];
     let names = ports.map(|port| format!("echo-{port}"));
     let mut backends: Vec<Process> = ports.iter().map(|port| echo(*port, &[])).collect();
@@ -147,8 +149,167 @@ fn hc11_hc12_a_backend_that_answers_500_is_ejected_for_a_while() {
     log.wait_after(0, "is back: its ejection is over");
 }
 
+/// The first `count` requests, and what the console has said of ejections after them.
+fn asked(config: &str, port: u16, count: usize) -> (Vec<u16>, Gateway) {
+    let gateway = Gateway::start(port, config);
+    let mut client = Client::connect(gateway.address);
+    let statuses = (0..count).map(|_| client.get("/", &[]).status).collect();
+    (statuses, gateway)
+}
+
 #[test]
-fn hc01_hc13_services_of_a_tenant_are_probed_at_their_health_path() {
+fn hc11_gateway_errors_are_counted_by_themselves() {
+    let good = scripted(|_| answer_of("good", 200, ""));
+    let passive = "{passive: {consecutive5XxErrors: 0, consecutiveGatewayErrors: 3, maxEjectionPercent: 50}}";
+    for (status, most) in [(502, 3), (503, 3), (500, 60)] {
+        let bad = scripted(move |_| answer_of("bad", status, ""));
+        let port = free_port();
+        let (statuses, gateway) = asked(&config(port, &[good, bad], passive), port, 60);
+        let failed = statuses.iter().filter(|other| **other == status).count();
+        if most == 3 {
+            let line = gateway.process.stderr.wait_after(0, "is ejected");
+            let cause = "for 30 s: 3 answers of 502, 503, 504 or none in a row";
+            assert!(
+                line.contains(cause) && line.contains(&format!(":{bad} ")),
+                "{line}"
+            );
+            assert_eq!(failed, 3);
+        } else {
+            assert!(failed > 10, "{failed}");
+            assert!(!gateway.process.stderr.text().contains("is ejected"));
+        }
+    }
+}
+
+#[test]
+fn hc11_too_large_a_share_of_failures_ejects() {
+    let mut ports: Vec<u16> = (0..4).map(|_| scripted(|_| answer_of("good", 200, ""))).collect();
+    // Every other answer: never two in a row.
+    let turn = Mutex::new(0);
+    ports.push(scripted(move |_| {
+        let mut turn = turn.lock().expect("not poisoned");
+        *turn += 1;
+        answer_of("flaky", if *turn % 2 == 0 { 500 } else { 200 }, "")
+    }));
+    let passive = "{passive: {failurePercentageThreshold: 30, interval: 2s, maxEjectionPercent: 50}}";
+    let port = free_port();
+    let (_, gateway) = asked(&config(port, &ports, passive), port, 1);
+    let mut client = Client::connect(gateway.address);
+    let log = &gateway.process.stderr;
+    let deadline = Instant::now() + PATIENCE;
+    while !log.text().contains("is ejected") {
+        assert!(Instant::now() < deadline, "{}", log.text());
+        client.get("/", &[]);
+    }
+    let line = log.wait_after(0, "is ejected");
+    assert!(
+        line.contains(&format!(":{} is ejected for 30 s: ", ports[4])),
+        "{line}"
+    );
+    assert!(
+        line.contains("% of its requests failed, 30 % are too many"),
+        "{line}"
+    );
+    assert_eq!(pods(&mut client), BTreeSet::from(["good".to_owned()]));
+}
+
+#[test]
+fn hc11_a_greatest_percentage_of_zero_ejects_nobody() {
+    let ports =
+        [("good", 200), ("bad", 500)].map(|(pod, status)| scripted(move |_| answer_of(pod, status, "")));
+    let passive = "{passive: {consecutive5XxErrors: 1, maxEjectionPercent: 0}}";
+    let port = free_port();
+    let (statuses, gateway) = asked(&config(port, &ports, passive), port, 60);
+    let failed = statuses.iter().filter(|status| **status == 500).count();
+    assert!((15..=45).contains(&failed), "{failed}");
+    assert!(!gateway.process.stderr.text().contains("is ejected"));
+}
+
+#[test]
+fn lb25_three_of_four_are_dead_and_all_or_only_the_living_one_are_tried() {
+    let names = ["live", "dead-1", "dead-2", "dead-3"];
+    let ports = names.map(|name| {
+        scripted(move |head| {
+            let is_ill = head.starts_with("GET /healthz ") && name != "live";
+            answer_of(name, if is_ill { 500 } else { 200 }, "")
+        })
+    });
+    let health = |percent| PROBES.replacen('{', &format!("{{panicThreshold: {percent}, "), 1);
+    for (percent, tried) in [(50, &names[..]), (25, &names[..1]), (0, &names[..1])] {
+        let port = free_port();
+        let gateway = Gateway::start_with(port, &config(port, &ports, &health(percent)), &ADMIN);
+        let log = &gateway.process.stderr;
+        for port in &ports[1..] {
+            log.wait_after(0, &format!(":{port} is unhealthy"));
+        }
+        log.wait_after(0, &format!(":{} is healthy", ports[0]));
+        let mut client = Client::connect(gateway.address);
+        let tried = tried.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(pods(&mut client), tried, "panicThreshold: {percent}");
+        let metrics = String::from_utf8(Admin::of_gateway(&gateway).get("/metrics").body).expect("text");
+        let line = format!(
+            "weir_backend_in_panic{{backend=\"service/default/backend/3000\"}} {}",
+            u8::from(percent == 50)
+        );
+        assert!(metrics.lines().any(|other| other == line), "{line}\n{metrics}");
+    }
+}
+
+#[test]
+fn hc07_probes_go_to_the_port_host_and_path_that_are_written() {
+    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = Arc::clone(&heads);
+    let readiness = scripted(move |head| {
+        log.lock().expect("not poisoned").push(head.to_owned());
+        answer_of("readiness", 200, "")
+    });
+    // Every probe of it would fail.
+    let serving =
+        scripted(|head| answer_of("serving", if head.starts_with("GET / ") { 200 } else { 500 }, ""));
+    let health = format!(
+        "{{active: {{type: HTTP, interval: 50ms, timeout: 5s, overrides: {{port: {readiness}}}, \
+         http: {{path: /readiness, method: OPTIONS, hostname: app.example}}}}}}"
+    );
+    let port = free_port();
+    let gateway = Gateway::start(port, &config(port, &[serving], &health));
+    gateway
+        .process
+        .stderr
+        .wait_after(0, &format!(":{serving} is healthy"));
+    assert_eq!(Client::connect(gateway.address).get("/", &[]).pod(), "serving");
+    let head = heads.lock().expect("not poisoned")[0].to_lowercase();
+    assert!(head.starts_with("options /readiness http/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nhost: app.example\r\n"), "{head}");
+}
+
+#[test]
+fn hc05_a_service_of_a_tenant_without_a_health_path_is_not_probed() {
+    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = Arc::clone(&heads);
+    let unprobed = scripted(move |head| {
+        log.lock().expect("not poisoned").push(head.to_owned());
+        answer_of("unprobed", 200, "")
+    });
+    let probed = scripted(|_| answer_of("probed", 200, ""));
+    let port = free_port();
+    let config = format!(
+        "tenants: [{{name: api, path_prefix: /, health_interval: 1, services: [\
+         {{name: a, url: \"http://127.0.0.1:{probed}\", health: /health}}, \
+         {{name: b, url: \"http://127.0.0.1:{unprobed}\"}}]}}]\n"
+    );
+    let gateway = Gateway::start_with(port, &config, &["--addr", &format!("127.0.0.1:{port}")]);
+    gateway
+        .process
+        .stderr
+        .wait_after(0, &format!(":{probed} is healthy"));
+    let both = ["probed", "unprobed"].map(str::to_owned).into();
+    assert_eq!(pods(&mut Client::connect(gateway.address)), both);
+    let heads = heads.lock().expect("not poisoned");
+    assert!(heads.iter().all(|head| head.starts_with("GET / ")), "{heads:?}");
+}
+
+#[test]
+fn hc01_hc03_hc13_services_of_a_tenant_are_probed_at_their_health_path() {
     let ports = [free_port(), free_port()];
     let mut backends: Vec<Process> = ports.iter().map(|port| echo(*port, &[])).collect();
     let services =
@@ -176,29 +337,7 @@ fn hc01_hc13_services_of_a_tenant_are_probed_at_their_health_path() {
 
 /// Answers like an echo backend named `pod`, with this field.
 fn reporting(pod: &'static str, field: &'static str) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || {
-                let (mut room, mut seen) = ([0; 4096], Vec::new());
-                while let Ok(length @ 1..) = stream.read(&mut room) {
-                    seen.extend_from_slice(&room[..length]);
-                    if seen.ends_with(b"\r\n\r\n") {
-                        seen.clear();
-                        let body = format!("{{\"pod\":\"{pod}\"}}");
-                        let length = body.len();
-                        let answer =
-                            format!("HTTP/1.1 200 OK\r\n{field}\r\ncontent-length: {length}\r\n\r\n{body}");
-                        if stream.write_all(answer.as_bytes()).is_err() {
-                            return;
-                        }
-                    }
-                }
-            });
-        }
-    });
-    port
+    scripted(move |_| answer_of(pod, 200, &format!("{field}\r\n")))
 }
 
 #[test]

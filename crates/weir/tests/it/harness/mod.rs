@@ -12,6 +12,7 @@ mod load;
 #[path = "../../../../weir-net/tests/names/name_server.rs"]
 mod name_server;
 mod place;
+mod scripted;
 
 pub(crate) use admin::{ADMIN, Admin, TOKEN};
 pub(crate) use backends::Backends;
@@ -22,6 +23,7 @@ pub(crate) use gateway::{Gateway, Process};
 pub(crate) use load::{Request, Spread, load};
 pub(crate) use name_server::{NameServer, Says};
 pub(crate) use place::{Folder, free_port};
+pub(crate) use scripted::{answer_of, scripted};
 
 use std::time::Duration;
 
