@@ -15,7 +15,6 @@ mod budget;
 mod by_address;
 mod candidates;
 mod change;
-mod checkup;
 mod cookie;
 mod ejection;
 mod endpoint;
@@ -58,7 +57,6 @@ pub use bucket_table::{BucketTable, ClientHash};
 pub use change::{
     Change, Decision, Ejection, EjectionCause, HealthyCause, ProbeFailure, ReturnCause, UnhealthyCause,
 };
-pub use checkup::{Assignment, CheckupId, CheckupReport, Checkups};
 pub use cookie::{CookieValue, write_session_cookie, write_set_cookie};
 pub use ejection::{Ejector, Trip, TryOutcome};
 pub use endpoint::{EndpointState, Lease, Member, Unavailable};

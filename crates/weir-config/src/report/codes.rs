@@ -239,10 +239,6 @@ const POLICIES: &[Code] = &[
         "A number is not taken as written, but the nearest that weir takes.",
     ),
     is(
-        "W0318",
-        "A field is valid and translated, but the data plane does not act on it yet.",
-    ),
-    is(
         "E0319",
         "A policy refers to a ConfigMap that does not exist or has no text.",
     ),

@@ -22,7 +22,6 @@ mod lint;
 mod listener;
 mod number;
 mod options;
-mod pending;
 mod policy;
 mod reference;
 mod refusal;

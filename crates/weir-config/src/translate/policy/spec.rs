@@ -19,7 +19,6 @@ use super::values::{overwrite, read};
 use crate::resource::decode::{Decoder, Field, Fields};
 use crate::resource::{Finding, session_persistence};
 use crate::translate::effective::PolicySettings;
-use crate::translate::pending;
 use crate::yaml::Node;
 
 /// Where a policy applies; decoded with the resource.
@@ -71,7 +70,6 @@ pub(crate) fn settings(decoder: &mut Decoder, spec: &Node, owner: Owner<'_>) -> 
     known.extend(UNSERVED.map(|(name, _)| name));
     let fields = dialect.fields(decoder, Field::new("spec", spec), &known, &OWN)?;
     report_unserved(decoder, fields, "", &UNSERVED);
-    pending::report(decoder, spec, &object.kind);
     let balance = match fields.optional("loadBalancer") {
         Some(block) => balance_spec(decoder, block, dialect),
         None => Some(BalanceSpec::default()),

@@ -117,7 +117,7 @@ fn op04_changes_need_the_token_and_pages_are_refused() {
 }
 
 #[test]
-fn op04_the_default_port_in_use_is_a_warning_and_a_chosen_one_an_error() {
+fn op04_a_chosen_address_in_use_is_an_error_and_an_open_one_needs_a_real_token() {
     let folder = Folder::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();

@@ -12,7 +12,7 @@ fn received(backend: &Scripted, gateway: &Site, target: &str, lines: &str) -> Re
 }
 
 #[test]
-fn d2_row22_connection_fields_end_at_this_hop() {
+fn kt17_d2_row22_connection_fields_end_at_this_hop() {
     let backend = Scripted::polite();
     let gateway = site(&[backend.port()]);
     let found = received(
