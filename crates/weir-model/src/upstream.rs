@@ -109,6 +109,8 @@ pub struct ConnectionSpec {
     pub keepalive: Option<TcpKeepalive>,
     /// Bytes in flight in one direction of one exchange; `None`: [`limits::BUFFER_BYTES`].
     pub buffer_bytes: Option<NonZeroU32>,
+    /// Size of each of a TCP connection's two socket buffers, bytes (Envoy Gateway `socketBufferLimit`); `None`: weir's own.
+    pub socket_buffer_bytes: Option<NonZeroU32>,
     /// PROXY protocol header that every connection begins with; `None`: none.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
@@ -121,6 +123,7 @@ impl Default for ConnectionSpec {
             requests_max: None,
             keepalive: None,
             buffer_bytes: None,
+            socket_buffer_bytes: None,
             proxy_protocol: None,
         }
     }

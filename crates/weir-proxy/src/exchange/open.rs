@@ -53,6 +53,7 @@ pub(super) async fn open(
         .map_or_else(Vec::new, |version| preface(version, on_behalf));
     let dial = Dial {
         address: &chosen.held.0.endpoint.address,
+        buffer_bytes: spec.socket_buffer_bytes,
         preface: &preface,
         deadline_ms,
     };

@@ -1,6 +1,7 @@
 //! Opening a connection to an endpoint.
 
 use std::io;
+use std::num::NonZeroU32;
 
 use weir_model::EndpointAddress;
 use weir_net::{EventLoop, Stream};
@@ -23,6 +24,8 @@ pub(crate) enum ConnectFailure {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dial<'a> {
     pub(crate) address: &'a EndpointAddress,
+    /// Size of each socket buffer, if it is not weir's own.
+    pub(crate) buffer_bytes: Option<NonZeroU32>,
     /// What the connection begins with; mostly nothing.
     pub(crate) preface: &'a [u8],
     pub(crate) deadline_ms: u64,
@@ -38,7 +41,7 @@ pub(crate) async fn connect(
 ) -> Result<Stream, ConnectFailure> {
     let mut is_retried = false;
     let mut stream = loop {
-        let mut attempt = std::pin::pin!(weir_net::connect(event_loop, dial.address));
+        let mut attempt = std::pin::pin!(weir_net::connect(event_loop, dial.address, dial.buffer_bytes));
         match alarm
             .until(dial.deadline_ms, |task| attempt.as_mut().poll(task))
             .await

@@ -116,7 +116,7 @@ impl ProbePlan {
     }
 
     async fn act(&self, event_loop: &EventLoop) -> Result<ProbeOutcome, Trouble> {
-        let mut stream = weir_net::connect(event_loop, &self.address)
+        let mut stream = weir_net::connect(event_loop, &self.address, None)
             .await
             .map_err(|error| unconnected(&error))?;
         send(&mut stream, &self.preface).await?;

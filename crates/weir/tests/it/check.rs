@@ -1,6 +1,6 @@
 //! `weir check`.
 
-use crate::harness::{Folder, example_on, weir};
+use crate::harness::{Backends, Client, Folder, Gateway, example_on, free_port, gateway_and_service, weir};
 
 const DANGLING: &str = "\
 apiVersion: gateway.networking.k8s.io/v1
@@ -146,4 +146,115 @@ fn conflicting_listeners_are_refused_together_and_alone() {
     }
     let explained = |port: u16| weir(&["explain", "-c", path, &format!("http://a:{port}/")], "").code;
     assert_eq!((explained(8080), explained(8081)), (Some(0), Some(1)));
+}
+
+/// What becomes of a gateway whose configuration has something unknown in it.
+struct Unknown {
+    name: &'static str,
+    /// Filters of the rule `/b`.
+    filters: &'static str,
+    /// Head and `spec` of another object.
+    object: &'static str,
+    /// How it is reported.
+    code: &'static str,
+    is_error: bool,
+}
+
+const POLICY: &str = "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy";
+
+/// Row OP14: what decides how traffic is treated and is unknown is an error, and its rule is denied; what nobody reads is a
+/// warning, and traffic goes on. Only a strict gateway refuses to start, and only for errors.
+const UNKNOWNS: [Unknown; 6] = [
+    Unknown {
+        name: "type of a load balancer",
+        filters: "",
+        object: "loadBalancer: {type: Nonsense}",
+        code: "E0104",
+        is_error: true,
+    },
+    Unknown {
+        name: "type of a health check",
+        filters: "",
+        object: "healthCheck: {active: {type: Nonsense}}",
+        code: "E0104",
+        is_error: true,
+    },
+    Unknown {
+        name: "type of a filter",
+        filters: "{type: Nonsense}",
+        object: "",
+        code: "E0104",
+        is_error: true,
+    },
+    Unknown {
+        name: "kind of a group that weir knows",
+        filters: "",
+        object: "kind: BackendTraficPolicy",
+        code: "W0110",
+        is_error: false,
+    },
+    Unknown {
+        name: "field of a policy",
+        filters: "",
+        object: "loadBalancer: {type: Random, slowStrat: {window: 10s}}",
+        code: "W0101",
+        is_error: false,
+    },
+    Unknown {
+        name: "field of a filter",
+        filters: "{type: RequestHeaderModifier, requestHeaderModifier: {sett: []}}",
+        object: "",
+        code: "W0101",
+        is_error: false,
+    },
+];
+
+#[test]
+fn op14_what_is_unknown_is_denied_where_it_decides_and_a_warning_elsewhere() {
+    let backends = Backends::start(1);
+    for unknown in UNKNOWNS {
+        let (name, port) = (unknown.name, free_port());
+        let routes: String = [("left", "/a", ""), ("right", "/b", unknown.filters)]
+            .map(|(route, path, filters)| {
+                format!(
+                    "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+                     metadata: {{name: {route}, namespace: default}}\nspec:\n  parentRefs: [{{name: eg}}]\n  rules:\n    \
+                     - matches: [{{path: {{type: PathPrefix, value: {path}}}}}]\n      filters: [{filters}]\n      \
+                     backendRefs: [{{name: backend, port: 3000}}]\n"
+                )
+            })
+            .concat();
+        let (head, spec) = match unknown.object.strip_prefix("kind: ") {
+            Some(kind) => (POLICY.replace("BackendTrafficPolicy", kind), "retry: {}"),
+            None => (POLICY.to_owned(), unknown.object),
+        };
+        let policy = format!(
+            "---\n{head}\nmetadata: {{name: odd, namespace: default}}\nspec:\n  \
+             targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: right}}]\n  {spec}\n"
+        );
+        let config = gateway_and_service(port, &backends.ports()) + &routes + &policy;
+        let flags: &[&str] = if unknown.is_error { &[] } else { &["--strict"] };
+        let gateway = Gateway::start_with(port, &config, flags);
+        let mut client = Client::connect(gateway.address);
+        let statuses = ["/a", "/b"].map(|path| client.get(path, &[]).status);
+        assert_eq!(
+            statuses,
+            [200, if unknown.is_error { 500 } else { 200 }],
+            "{name}"
+        );
+        let path = gateway.path();
+        let path = path.to_str().expect("UTF-8");
+        let checked = weir(&["check", path], "");
+        assert!(checked.stdout.contains(unknown.code), "{name}: {checked:?}");
+        assert_eq!(
+            checked.code,
+            Some(if unknown.is_error { 3 } else { 0 }),
+            "{name}: {checked:?}"
+        );
+        assert_eq!(weir(&["check", "--strict", path], "").code, Some(3), "{name}");
+        if unknown.is_error {
+            let refused = weir(&["run", "--strict", "-c", path], "");
+            assert_eq!(refused.code, Some(3), "{name}: {refused:?}");
+        }
+    }
 }

@@ -257,6 +257,12 @@ fn connection(spec: &ConnectionSpec) -> Option<String> {
         bytes.map_or(0, std::num::NonZeroU32::get).to_string()
     });
     text.add(
+        "socket buffers",
+        spec.socket_buffer_bytes,
+        standard.socket_buffer_bytes,
+        |bytes| bytes.map_or(0, std::num::NonZeroU32::get).to_string(),
+    );
+    text.add(
         "proxy protocol",
         spec.proxy_protocol,
         standard.proxy_protocol,

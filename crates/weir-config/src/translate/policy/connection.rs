@@ -10,24 +10,35 @@ use crate::resource::decode::{Decoder, Field, Fields};
 
 /// Decodes the blocks of a policy that are about connections to endpoints.
 pub(super) fn connection(decoder: &mut Decoder, policy: Fields<'_>) -> ConnectionSpec {
+    let buffers = read(decoder, policy, "connection", buffers).unwrap_or_default();
     ConnectionSpec {
-        buffer_bytes: read(decoder, policy, "connection", buffer),
+        buffer_bytes: buffers.exchange_bytes,
+        socket_buffer_bytes: buffers.socket_bytes,
         keepalive: read(decoder, policy, "tcpKeepalive", keepalive),
         proxy_protocol: read(decoder, policy, "proxyProtocol", proxy_protocol),
         ..ConnectionSpec::default()
     }
 }
 
-fn buffer(decoder: &mut Decoder, block: Field<'_>) -> Option<NonZeroU32> {
+/// What `connection` says.
+#[derive(Default)]
+struct Buffers {
+    exchange_bytes: Option<NonZeroU32>,
+    socket_bytes: Option<NonZeroU32>,
+}
+
+fn buffers(decoder: &mut Decoder, block: Field<'_>) -> Option<Buffers> {
     let fields = decoder.fields(block, &["bufferLimit", "socketBufferLimit", "preconnect"])?;
-    let unserved = [
-        ("socketBufferLimit", "the system's own socket buffers apply"),
-        ("preconnect", "connections are opened when they are needed"),
-    ];
+    let unserved = [("preconnect", "connections are opened when they are needed")];
     report_unserved(decoder, fields, "connection.", &unserved);
-    let limit = read(decoder, fields, "bufferLimit", |decoder, field| {
-        quantity(decoder, field, 1..=u64::from(u32::MAX))
-    })?;
+    Some(Buffers {
+        exchange_bytes: read(decoder, fields, "bufferLimit", bytes),
+        socket_bytes: read(decoder, fields, "socketBufferLimit", bytes),
+    })
+}
+
+fn bytes(decoder: &mut Decoder, field: Field<'_>) -> Option<NonZeroU32> {
+    let limit = quantity(decoder, field, 1..=u64::from(u32::MAX))?;
     u32::try_from(limit.value).ok().and_then(NonZeroU32::new)
 }
 

@@ -179,6 +179,7 @@ async fn open(copy: &Copy, alarm: Alarm<'_>, deadline_ms: u64) -> Result<Upstrea
         .map_or_else(Vec::new, |version| preface(version, copy.on_behalf));
     let dial = Dial {
         address: &endpoint.address,
+        buffer_bytes: spec.socket_buffer_bytes,
         preface: &preface,
         deadline_ms,
     };

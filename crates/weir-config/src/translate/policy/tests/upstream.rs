@@ -207,6 +207,9 @@ fn quantities_are_kubernetes_and_bounded() {
         let (found, findings) = judge(false, &format!("connection: {{bufferLimit: \"{text}\"}}"));
         let found = found.and_then(|found| found.upstream.connection.buffer_bytes);
         assert_eq!(found.map(u32::from), bytes, "{text}: {findings:?}");
+        let (found, findings) = judge(false, &format!("connection: {{socketBufferLimit: \"{text}\"}}"));
+        let found = found.and_then(|found| found.upstream.connection.socket_buffer_bytes);
+        assert_eq!(found.map(u32::from), bytes, "{text}: {findings:?}");
     }
 }
 
