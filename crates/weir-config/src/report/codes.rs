@@ -285,6 +285,10 @@ const TENANTS: &[Code] = &[
         "Services of one tenant are too different to share a balancer; requests are spread by weight.",
     ),
     is(
+        "W0415",
+        "Two services of a tenant have the same address and differ; the first one's word counts.",
+    ),
+    is(
         "W0416",
         "Those who share an address and port trust different proxies.",
     ),

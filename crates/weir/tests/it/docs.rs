@@ -90,9 +90,8 @@ fn every_tenants_file_of_the_documentation_is_accepted() {
     for (line, block) in files {
         let finished = weir(&["check", "-o", "json", "-"], block);
         let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
-        for problem in report["problems"].as_array().expect("a list") {
-            assert_eq!(problem["code"], "W0401", "line {line}: {problem:#}");
-        }
+        let problems = report["problems"].as_array().expect("a list");
+        assert!(problems.is_empty(), "line {line}: {problems:#?}");
     }
 }
 

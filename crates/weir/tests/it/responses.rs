@@ -35,7 +35,7 @@ spec:
 }
 
 /// Serves each connection on a thread; the function gets the request's path and answers.
-fn backend(serve: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> u16 {
+pub(crate) fn backend(serve: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
     let serve = Arc::new(serve);
@@ -71,7 +71,7 @@ fn request(reader: &mut BufReader<TcpStream>) -> Option<String> {
     Some(path)
 }
 
-fn answer(stream: &mut TcpStream, status: u16, media_type: &str, body: &str) {
+pub(crate) fn answer(stream: &mut TcpStream, status: u16, media_type: &str, body: &str) {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: {media_type}\r\netag: \"1\"\r\ncontent-length: {length}\r\n\r\n"
@@ -102,7 +102,7 @@ fn kt18_errors_are_json_for_who_asks() {
 }
 
 #[test]
-fn kt19_overrides_of_the_documentation_do_what_it_says() {
+fn overrides_of_the_documentation_do_what_it_says() {
     let port = backend(|path, stream| match path {
         "/missing" => answer(stream, 404, "text/plain", "the backend's"),
         "/secret" => answer(stream, 401, "text/plain", "who are you?"),
@@ -136,7 +136,7 @@ fn kt19_overrides_of_the_documentation_do_what_it_says() {
 }
 
 #[test]
-fn kt19_a_body_may_stand_in_a_config_map() {
+fn a_body_of_an_override_may_stand_in_a_config_map() {
     let port = backend(|_, stream| answer(stream, 404, "text/plain", "the backend's"));
     let policy = documented("page");
     let gateway = gateway(port, &policy);

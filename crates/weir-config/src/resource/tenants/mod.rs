@@ -18,7 +18,6 @@ mod route;
 mod service;
 mod settings;
 mod tenant;
-mod unserved;
 mod url;
 
 pub use admission::{RateScope, TenantAdmission, TenantLimits, TenantRate};

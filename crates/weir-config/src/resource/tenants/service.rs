@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use weir_model::{Tier, Weight};
 
-use super::unserved;
 use super::url::{self, ServiceUrl};
 use crate::resource::decode::{Decoder, Field};
 use crate::yaml::{Finding, Span, Spanned};
@@ -28,11 +27,6 @@ pub struct TenantService {
     pub span: Span,
 }
 
-const UNSERVED: [(&str, &str); 1] = [(
-    "max_connections",
-    "there is no bound on connections to this service",
-)];
-
 /// Reads `services`; those that cannot be used are left out. Also says whether any was.
 pub(super) fn decode_list(decoder: &mut Decoder, field: Field<'_>) -> (Vec<TenantService>, bool) {
     let mut services = Vec::new();
@@ -52,10 +46,8 @@ pub(super) fn decode_list(decoder: &mut Decoder, field: Field<'_>) -> (Vec<Tenan
 }
 
 fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<TenantService> {
-    let mut known = vec!["name", "url", "health", "weight", "priority"];
-    known.extend(unserved::names(&UNSERVED));
+    let known = ["name", "url", "health", "weight", "priority", "max_connections"];
     let fields = decoder.fields_with_vital(item, &known, ["weight"])?;
-    unserved::report(decoder, &fields, "", &UNSERVED);
     let name = fields
         .required(decoder, "name")
         .and_then(|field| name(decoder, field));

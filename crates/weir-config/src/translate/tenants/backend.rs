@@ -27,15 +27,18 @@ pub(super) struct Group<'a> {
 }
 
 impl TenantBackends {
-    /// The backend of that key, made of these services unless it is there already.
+    /// The backend of that key, made of these services unless it is there already. `unwritten` is how a service
+    /// without a health path is probed.
     pub(super) fn add(
         &mut self,
         key: Arc<str>,
         object: &ObjectName,
         services: &[&TenantService],
+        unwritten: &EndpointProbe,
         origin: Origin,
     ) -> BackendId {
-        let endpoints = || services.iter().map(|service| of_service(service)).collect();
+        let endpoint = |service: &&TenantService| of_service(service, unwritten);
+        let endpoints = || services.iter().map(endpoint).collect();
         self.insert(key, object, endpoints, origin)
     }
 
@@ -122,11 +125,11 @@ pub(super) fn weight(services: &[&TenantService]) -> u64 {
 }
 
 /// A service as an endpoint. Its traits say how it is probed; path and query of its URL are its group's.
-fn of_service(service: &TenantService) -> NamedEndpoint {
+fn of_service(service: &TenantService, unwritten: &EndpointProbe) -> NamedEndpoint {
     let url = &service.url;
     let probe = match &service.health {
         Some(path) => EndpointProbe::Path(path.value.clone()),
-        None => EndpointProbe::Off,
+        None => unwritten.clone(),
     };
     NamedEndpoint {
         weight: service.weight,
@@ -174,7 +177,7 @@ fn source(mut named: Vec<NamedEndpoint>) -> EndpointSource {
 
 /// What is resolved. `localhost` is 127.0.0.1 (RFC 6761 6.3 leaves the family open): resolving it would make two
 /// endpoints of a service that listens on one of them.
-fn host(url: &ServiceUrl) -> Arc<str> {
+pub(super) fn host(url: &ServiceUrl) -> Arc<str> {
     match &*url.host {
         "localhost" => Ipv4Addr::LOCALHOST.to_string().into(),
         host => host.trim_matches(['[', ']']).into(),

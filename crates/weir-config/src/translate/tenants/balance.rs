@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_model::{
-    ActiveCheck, Algorithm, BalanceSpec, HttpProbe, ObjectName, Origin, Period, Probe, StatusSet, Timeouts,
-    UpstreamSpec, limits,
+    ActiveCheck, Algorithm, BalanceSpec, EndpointProbe, HttpProbe, ObjectName, Origin, Period, Probe,
+    StatusSet, Timeouts, UpstreamSpec, limits,
 };
 
 use crate::resource::Tenant;
@@ -28,6 +28,8 @@ pub(super) struct TenantSpec {
     /// Where it is written; `None` for the default.
     pub(super) policy: Option<(ObjectName, Origin)>,
     pub(super) upstream: Arc<UpstreamSpec>,
+    /// How services without a health path are probed: as the policy says, not at all when it says nothing.
+    pub(super) unwritten_probe: EndpointProbe,
     pub(super) timeouts: Timeouts,
     /// What its policy says besides.
     pub(super) settings: PolicySettings,
@@ -57,8 +59,13 @@ pub(super) fn spec(tenant: Object<'_, Tenant>, reporter: &mut Reporter) -> Optio
         }),
     };
     let origin = written.spec.as_ref().map(|spec| tenant.origin(spec.span));
+    let unwritten_probe = match settings.upstream.health.active {
+        Some(_) => EndpointProbe::AsBackend,
+        None => EndpointProbe::Off,
+    };
     Some(TenantSpec {
         balance,
+        unwritten_probe,
         policy: origin.map(|origin| (tenant.id().clone(), origin)),
         upstream: Arc::new(upstream(tenant.spec, &settings.upstream)),
         timeouts: timeouts(tenant.spec, &settings.timeouts),

@@ -13,6 +13,7 @@ mod compression;
 mod error_handler;
 mod filter;
 mod listener;
+mod overlap;
 mod pattern;
 mod route;
 mod rule;

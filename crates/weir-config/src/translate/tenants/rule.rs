@@ -13,7 +13,7 @@ use super::canary::{self, Division};
 use super::filter::{self, TenantFilterSet};
 use super::route;
 use super::spine::backend_key;
-use super::{admission, compression, error_handler};
+use super::{admission, compression, error_handler, overlap};
 use crate::resource::{BarePrefix, Tenant, TenantService};
 use crate::translate::effective::PolicySettings;
 use crate::translate::index::Object;
@@ -288,12 +288,14 @@ impl<'a> RuleWriter<'_, 'a> {
                     ("", place) => format!("base/{place}"),
                     (part, place) => format!("{part}/base/{place}"),
                 };
+                overlap::report(tenant, group, self.reporter);
                 let weight = backend::weight(&group.services);
                 let origin = tenant.origin(group.services[0].span);
                 let id = self.backends.add(
                     backend_key(tenant.id(), &own),
                     tenant.id(),
                     &group.services,
+                    &common.spec.unwritten_probe,
                     origin,
                 );
                 destinations.push(Destination {

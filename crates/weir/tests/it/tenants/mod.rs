@@ -2,10 +2,13 @@
 
 mod admission;
 mod check;
+mod documented;
 mod error_handlers;
+mod keystone;
 mod policy;
 mod reload;
 mod routing;
+mod services;
 
 use crate::harness::{Client, Response};
 
