@@ -81,7 +81,7 @@ tenants:
 /// Limits and a port of its own.
 const LIMITS: &str = "\
 server:
-  port: \"8080\"
+  port: 8080
 request_limits:
   max_body_size: 10485760
   max_header_size: 1048576
