@@ -78,6 +78,20 @@ pub enum Algorithm {
     ConsistentHash(ConsistentHash),
 }
 
+impl Algorithm {
+    /// Its name, as `loadBalancer.type` has it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RoundRobin => "RoundRobin",
+            Self::Random => "Random",
+            Self::LeastRequest(_) => "LeastRequest",
+            Self::Adaptive => "Adaptive",
+            Self::PeakEwma => "PeakEwma",
+            Self::ConsistentHash(_) => "ConsistentHash",
+        }
+    }
+}
+
 /// Options of [`Algorithm::LeastRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeastRequest {

@@ -59,6 +59,7 @@ pub(crate) enum LogValue {
     Authority,
     Endpoint,
     Backend,
+    Policy,
     Peer,
     ClientIp,
     Listener,
@@ -78,7 +79,7 @@ pub enum LogTemplateError {
 const COMBINED: &str = "{client_ip} - - [{clf_time}] \"{method} {path} {protocol}\" {status} {bytes_sent} \
                         \"{header:referer}\" \"{user_agent}\"";
 
-const VALUES: [(&str, LogValue); 21] = [
+const VALUES: [(&str, LogValue); 22] = [
     ("start_time", LogValue::StartTime),
     ("clf_time", LogValue::ClfTime),
     ("method", LogValue::Method),
@@ -96,6 +97,7 @@ const VALUES: [(&str, LogValue); 21] = [
     ("authority", LogValue::Authority),
     ("endpoint", LogValue::Endpoint),
     ("backend", LogValue::Backend),
+    ("policy", LogValue::Policy),
     ("peer", LogValue::Peer),
     ("client_ip", LogValue::ClientIp),
     ("listener", LogValue::Listener),

@@ -7,6 +7,8 @@ mod endpoints;
 mod families;
 #[cfg(test)]
 mod lint;
+#[cfg(test)]
+mod lint_text;
 mod text;
 
 pub use families::{DURATION_BOUNDS_S, text};

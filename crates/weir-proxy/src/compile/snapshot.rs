@@ -162,6 +162,8 @@ pub(crate) enum Goal {
 #[derive(Debug)]
 pub(crate) struct CompiledBalancer {
     pub(crate) backend: Arc<str>,
+    /// Name of the algorithm, for the access log.
+    pub(crate) policy: &'static str,
     pub(crate) balancer: Balancer,
     /// In the order of the balancer's members.
     pub(crate) endpoints: Arc<[Arc<LiveEndpoint>]>,

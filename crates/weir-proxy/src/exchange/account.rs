@@ -87,11 +87,9 @@ fn write_way(exchange: &Exchange<'_>, found: Option<&Found<'_>>, line: &mut Vec<
         "endpoint",
         pool.map_or(&[][..], |pool| pool.endpoint.text.as_bytes()),
     );
-    write_json(
-        line,
-        "backend",
-        record.backend.as_deref().unwrap_or_default().as_bytes(),
-    );
+    let (backend, policy) = record.balancer();
+    write_json(line, "backend", backend.as_bytes());
+    write_json(line, "policy", policy.as_bytes());
     let _ = write!(line, ",\"peer\":\"{}\",\"client_ip\":\"", exchange.client.peer);
     forwarded::address_text(line, exchange.request.client_ip);
     line.push(b'"');

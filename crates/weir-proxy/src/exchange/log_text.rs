@@ -88,7 +88,8 @@ fn write_value(
             let pool = record.endpoint.as_ref();
             write_text(line, pool.map_or(&[][..], |pool| pool.endpoint.text.as_bytes()));
         }
-        LogValue::Backend => write_text(line, record.backend.as_deref().unwrap_or_default().as_bytes()),
+        LogValue::Backend => write_text(line, record.balancer().0.as_bytes()),
+        LogValue::Policy => write_text(line, record.balancer().1.as_bytes()),
         LogValue::Peer => {
             let _ = write!(line, "{}", exchange.client.peer);
         }

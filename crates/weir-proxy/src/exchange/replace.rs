@@ -138,7 +138,7 @@ fn instead(
     exchange.record.reason = Some(Reason::Own("response_overridden"));
     exchange.record.bytes_received = exchange.scratch.upload.moved();
     if exchange.worker.log.is_some() {
-        exchange.record.backend = Some(Arc::clone(&chosen.balancer.backend));
+        exchange.record.balancer = Some((Arc::clone(&chosen.balancer.backend), chosen.balancer.policy));
     }
     let connection = Connection::of(&head.fields, bytes);
     let mut reports = Vec::new();

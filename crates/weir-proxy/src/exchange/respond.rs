@@ -190,7 +190,7 @@ fn begin(
     exchange.record.status = response.head.status;
     exchange.record.is_relayed = true;
     if exchange.worker.log.is_some() {
-        exchange.record.backend = Some(Arc::clone(&chosen.balancer.backend));
+        exchange.record.balancer = Some((Arc::clone(&chosen.balancer.backend), chosen.balancer.policy));
     }
     response.input.unpin();
     let now_ms = exchange.worker.clock.read_ms();

@@ -92,14 +92,22 @@ pub(super) struct Record {
     pub(super) reason: Option<Reason>,
     /// The endpoint of the last try.
     pub(super) endpoint: Option<Rc<EndpointPool>>,
-    /// The backend of the last try; only for the access log.
-    pub(super) backend: Option<Arc<str>>,
+    /// The backend of the last try and the name of the algorithm over it; only for the access log.
+    pub(super) balancer: Option<(Arc<str>, &'static str)>,
     /// Tries after the first.
     pub(super) retries: u32,
     /// The endpoint answered and the client has got at least the beginning.
     pub(super) is_relayed: bool,
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
+}
+
+impl Record {
+    /// The backend and the name of the algorithm; empty when no endpoint answered.
+    pub(super) fn balancer(&self) -> (&str, &'static str) {
+        let balancer = self.balancer.as_ref();
+        balancer.map_or(("", ""), |(backend, policy)| (backend, policy))
+    }
 }
 
 impl<'a> Exchange<'a> {
@@ -132,7 +140,7 @@ impl<'a> Exchange<'a> {
                 status: 0,
                 reason: None,
                 endpoint: None,
-                backend: None,
+                balancer: None,
                 retries: 0,
                 is_relayed: false,
                 bytes_received: 0,

@@ -231,6 +231,7 @@ fn the_access_log_has_one_line_of_json_for_each_exchange() {
         &format!(r#""request_id":"{id}""#),
         &format!(r#""endpoint":"{}""#, backend.address),
         r#""backend":"service/default/only/80""#,
+        r#""policy":"LeastRequest""#,
         r#""client_ip":"127.0.0.1""#,
         r#""route":"httproute/default/route/rule/0""#,
     ] {

@@ -50,6 +50,11 @@ fn op08_lines_of_text_by_a_template_and_as_web_servers_write_them() {
             "GET /off 404 no_route - - {} -",
         ]
     );
+    let found = lines(
+        &["--access-log-format", "{policy} {retries} {reason}"],
+        &[("/on", &[]), ("/off", &[])],
+    );
+    assert_eq!(found, ["LeastRequest 0 via_upstream", "- 0 no_route"]);
     let found = lines(&["--access-log-format", "combined"], &[("/on", headers)]);
     let line = &found[0];
     assert!(line.starts_with("127.0.0.1 - - ["), "{line}");

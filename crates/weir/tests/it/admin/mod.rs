@@ -3,4 +3,6 @@
 mod api;
 mod commands;
 mod endpoints;
+mod scrape;
+mod secrets;
 mod tenants;

@@ -8,6 +8,8 @@ mod command;
 mod config;
 mod gateway;
 mod lines;
+#[path = "../../../../weir-admin/src/metrics/lint_text.rs"]
+mod lint_text;
 mod load;
 #[path = "../../../../weir-net/tests/names/name_server.rs"]
 mod name_server;
@@ -20,6 +22,7 @@ pub(crate) use client::{Client, Response, head};
 pub(crate) use command::{weir, weir_in};
 pub(crate) use config::{balanced_routes, endpoints, example_on, gateway, gateway_and_service};
 pub(crate) use gateway::{Gateway, Process};
+pub(crate) use lint_text::lint;
 pub(crate) use load::{Request, Spread, load};
 pub(crate) use name_server::{NameServer, Says};
 pub(crate) use place::{Folder, free_port};
