@@ -96,11 +96,16 @@ fn measure(
     let mut section = report.section(Fault::Outage, &format!("{name}, {absence:?}").to_lowercase());
     let offered = seen.offered(&outcome);
     section.tell("requests while they were gone", offered);
-    let share = seen.attempts as f64 / offered;
-    // A fifth is the budget's share; it also gives three a second, and a hundred may be saved up.
-    let beside = 100 + (3 + policy.probes_per_s) * u64::from(seconds);
-    let limit = 1.2 + beside as f64 / offered;
-    section.judge("attempts at endpoints per request", share, Limit::Most(limit));
+    // A probe is no attempt at a request. Each request before the outage was one, and has paid for what was saved up.
+    let before = outcome
+        .exchanges
+        .iter()
+        .filter(|exchange| exchange.due < seen.gone_at)
+        .count() as f64;
+    let probes = policy.probes_per_s * u64::from(seconds);
+    let attempts = seen.attempts.saturating_sub(probes) as f64 + before;
+    let share = attempts / (offered + before);
+    section.judge("attempts at endpoints per request", share, Limit::Most(1.2));
     section.judge(
         "recovery, s",
         seen.recovery(&outcome).as_secs_f64(),
