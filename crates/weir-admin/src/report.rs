@@ -1,5 +1,7 @@
 //! The whole picture, as values that are written as JSON, rendered as metrics and read back by `weir status`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What there is to say of a running weir at one moment.
@@ -190,6 +192,9 @@ pub struct EndpointState {
     pub classes: [u64; 6],
     /// How often it was ejected.
     pub ejections: u64,
+    /// The same by cause: `consecutive_5xx`, `consecutive_gateway`, `consecutive_local`, `failure_percentage` or
+    /// `success_rate`.
+    pub ejections_by_cause: BTreeMap<String, u64>,
     /// What goes on there, as limits count it.
     pub load: LoadState,
     /// Active checks.

@@ -102,6 +102,28 @@ pub enum EjectionCause {
     },
 }
 
+impl EjectionCause {
+    /// A word for each, in the order of [`Self::place`].
+    pub const WORDS: [&'static str; 5] = [
+        "consecutive_5xx",
+        "consecutive_gateway",
+        "consecutive_local",
+        "failure_percentage",
+        "success_rate",
+    ];
+
+    /// Its place in [`Self::WORDS`].
+    pub fn place(self) -> usize {
+        match self {
+            Self::Consecutive5xx(_) => 0,
+            Self::ConsecutiveGateway(_) => 1,
+            Self::ConsecutiveLocal(_) => 2,
+            Self::FailurePercentage { .. } => 3,
+            Self::SuccessRate { .. } => 4,
+        }
+    }
+}
+
 /// Why an ejection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReturnCause {

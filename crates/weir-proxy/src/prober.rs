@@ -307,8 +307,8 @@ impl Passive {
         let Some(endpoint) = self.endpoints.get(index as usize) else {
             return;
         };
-        if matches!(change, Change::Ejected(_)) {
-            endpoint.count_ejection();
+        if let Change::Ejected(ejection) = &change {
+            endpoint.count_ejection(ejection.cause);
         }
         let judge = Judge::Backend(Arc::clone(&self.backend));
         endpoint.note(judge.clone(), change.clone());

@@ -81,7 +81,12 @@ fn counters(out: &mut Exposition, report: &Report, own: &[(&BackendState, &Endpo
     let help = "Times that an address was ejected because of how it answered.";
     out.family("weir_ejections_total", Kind::Counter, help, |samples| {
         for (_, endpoint) in own {
-            samples.set(&[("endpoint", &endpoint.address)], endpoint.ejections as f64);
+            for (cause, count) in &endpoint.ejections_by_cause {
+                samples.set(
+                    &[("endpoint", &endpoint.address), ("cause", cause)],
+                    *count as f64,
+                );
+            }
         }
     });
     let help = "What an address's own limits refused, for all backends that list it.";

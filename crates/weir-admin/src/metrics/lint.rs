@@ -24,6 +24,7 @@ fn report() -> Report {
         picks: 40,
         classes: [0, 0, 30, 0, 5, 0],
         ejections: 1,
+        ejections_by_cause: [("success_rate".to_owned(), 1)].into(),
         probes: vec![probe("GET /healthz"), probe("GET /healthz"), probe("GET /\"q\"")],
         ..EndpointState::default()
     };

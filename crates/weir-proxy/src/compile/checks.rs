@@ -114,7 +114,7 @@ impl Passive {
                 backend: Arc::clone(&self.backend),
                 endpoint: endpoint.address.clone(),
                 is_ejected: self.ejector.is_ejected(index),
-                times: endpoint.ejections(),
+                times: endpoint.ejections().iter().sum(),
             })
     }
 }

@@ -5,7 +5,9 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use weir_balance::{Change, Counters, EndpointState, Override, Rng, Scope, Spread, TokenKeys, cursor_start};
+use weir_balance::{
+    Change, Counters, EjectionCause, EndpointState, Override, Rng, Scope, Spread, TokenKeys, cursor_start,
+};
 use weir_model::{Endpoint, EndpointAddress};
 use weir_net::wall;
 
@@ -33,7 +35,8 @@ pub(crate) struct LiveEndpoint {
     pub(crate) queue: Arc<Queue>,
     /// Number of the publication that it came with.
     pub(crate) publication: u64,
-    ejections: AtomicU64,
+    /// By [`EjectionCause::place`].
+    ejections: [AtomicU64; EjectionCause::WORDS.len()],
     is_listed: AtomicBool,
     is_unreached: AtomicBool,
     /// What has become of it last.
@@ -74,13 +77,17 @@ impl LiveEndpoint {
     }
 
     /// Counts that some backend's passive check has ejected it.
-    pub(crate) fn count_ejection(&self) {
-        self.ejections.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_ejection(&self, cause: EjectionCause) {
+        if let Some(count) = self.ejections.get(cause.place()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    /// How often that has happened.
-    pub(crate) fn ejections(&self) -> u64 {
-        self.ejections.load(Ordering::Relaxed)
+    /// How often that has happened, by [`EjectionCause::place`].
+    pub(crate) fn ejections(&self) -> [u64; EjectionCause::WORDS.len()] {
+        self.ejections
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -181,7 +188,7 @@ impl Live {
                     counters: Arc::new(Counters::new(Scope::Endpoint)),
                     queue: Arc::default(),
                     publication: self.publication,
-                    ejections: AtomicU64::new(0),
+                    ejections: Default::default(),
                     is_listed: AtomicBool::new(true),
                     is_unreached: AtomicBool::new(false),
                     changed: Mutex::default(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_balance::{Counted, Counters, Override, Unavailable, Verdict};
+use weir_balance::{Counted, Counters, EjectionCause, Override, Unavailable, Verdict};
 use weir_model::{Endpoint, EndpointAddress, EndpointCondition, Tier, Weight};
 
 use super::checks::CheckedUpstream;
@@ -44,8 +44,8 @@ pub struct MemberReport {
     pub in_flight: u32,
     /// Tries ever begun, for all backends that list the address.
     pub picks: u64,
-    /// How often passive checks have ejected it, for all backends that list the address.
-    pub ejections: u64,
+    /// How often passive checks have ejected it, for all backends that list the address, by [`EjectionCause::place`].
+    pub ejections: [u64; EjectionCause::WORDS.len()],
     /// As breakers count it, for all backends that list the address.
     pub loads: Loads,
     /// The active checks of this backend.

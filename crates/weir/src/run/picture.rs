@@ -7,6 +7,7 @@ use weir_admin::{
     BackendState, ConfigState, DURATION_BOUNDS_S, EndpointState, FailureState, ListenerState, LoadState,
     Overall, ProblemState, Report, RouteState,
 };
+use weir_balance::EjectionCause;
 use weir_config::translate::{destinations, matches};
 use weir_model::{Action, Config, EndpointAddress, Listener, Problem, Rule, Severity, Target};
 use weir_proxy::{BackendReport, EndpointReport, EndpointStanding, Gateway, Loads, MemberReport, Stats};
@@ -213,7 +214,12 @@ fn endpoint(member: &MemberReport, classes: [u64; 6], all: u64) -> EndpointState
         picks: member.picks,
         share_percent: (all > 0).then(|| own as f64 * 100.0 / all as f64),
         classes,
-        ejections: member.ejections,
+        ejections: member.ejections.iter().sum(),
+        ejections_by_cause: EjectionCause::WORDS
+            .iter()
+            .zip(member.ejections)
+            .map(|(cause, count)| ((*cause).to_owned(), count))
+            .collect(),
         load: load(&member.loads),
         probes: member.probes.iter().map(words::probe).collect(),
     }

@@ -81,7 +81,7 @@ fn op06_lb30_hc11_what_retries_ejections_and_breakers_count() {
             let address = format!("127.0.0.1:{port}");
             let times = value(
                 &metrics,
-                &format!("weir_ejections_total{{endpoint=\"{address}\"}}"),
+                &format!("weir_ejections_total{{endpoint=\"{address}\",cause=\"consecutive_5xx\"}}"),
             );
             let up = format!(
                 "weir_endpoint_up{{backend=\"service/default/backend/3000\",endpoint=\"{address}\"}}"
@@ -150,7 +150,11 @@ fn lb25_hc09_hc17_three_of_four_are_dead_and_all_are_tried_or_the_living_one() {
 
         let status = probed(&mut admin, 1);
         check_probed(&status["backends"][0]["endpoints"], ports[1]);
-        assert_eq!(status["status"], "degraded");
+        let health = admin.get("/admin/health").json();
+        assert_eq!(
+            (&status["status"], &health["status"]),
+            (&"degraded".into(), &"degraded".into())
+        );
         assert_eq!(status["backends"][0]["is_in_panic"], in_panic > 0.0);
 
         let metrics = String::from_utf8(admin.get("/metrics").body).expect("text");
