@@ -12,9 +12,10 @@ use crate::harness::Folder;
 const RATE: f64 = 300.0;
 const GONE_MS: std::ops::Range<u64> = 500..3_000;
 /// What an outage may cost in attempts: a fifth more than the requests, those before it included, which have
-/// paid for what was saved up.
-const ATTEMPTS_MAX: u64 =
-    (RATE as u64 * (GONE_MS.end - GONE_MS.start) / 1_000) * 12 / 10 + RATE as u64 * GONE_MS.start / 1_000 / 5;
+/// paid for what was saved up; and the few with which it is found out that nobody is there.
+const ATTEMPTS_MAX: u64 = (RATE as u64 * (GONE_MS.end - GONE_MS.start) / 1_000) * 12 / 10
+    + RATE as u64 * GONE_MS.start / 1_000 / 5
+    + 12;
 
 /// Nothing that was due two seconds after the return was lost.
 fn expect_recovery(outcome: &Outcome, back_at_ms: u64) {
