@@ -17,6 +17,7 @@ mod lifecycle;
 mod limits;
 mod names;
 mod proxy_protocol;
+mod rate_limits;
 mod reload;
 mod replaced;
 mod retries;
