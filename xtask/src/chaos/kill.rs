@@ -5,9 +5,9 @@ use std::time::Duration;
 use peers::pace::Plan;
 
 use super::options::Fault;
-use super::report::{Limit, Report};
+use super::report::Report;
 use super::stage::{Stage, signal, sleep_until, under_load};
-use super::{document, site};
+use super::{document, losses, site};
 use crate::peers::free_port;
 
 /// Time between a kill and the return, and from there to the next kill.
@@ -61,22 +61,6 @@ fn measure(
         Ok(())
     })?;
     weir.program.check_alive()?;
-    let losses = outcome.losses();
-    if !losses.is_empty() {
-        eprintln!("  lost: {losses}");
-    }
-    let mut section = report.section(Fault::Kill, name);
-    section.tell("GETs", outcome.count(false) as f64);
-    let lost = outcome.lost(false) as f64;
-    match is_judged {
-        true => section.judge("GETs lost", lost, Limit::Most(0.0)),
-        false => section.tell("GETs lost", lost),
-    }
-    section.tell("POSTs", outcome.count(true) as f64);
-    section.tell("POSTs lost", outcome.lost(true) as f64);
-    let twice = journal.posts_served_twice()?;
-    section.judge("POSTs served twice", twice as f64, Limit::Most(0.0));
-    section.tell("p99, ms", outcome.latency(0.99).as_secs_f64() * 1e3);
-    section.tell("longest, ms", outcome.latency(1.0).as_secs_f64() * 1e3);
-    Ok(())
+    let section = report.section(Fault::Kill, name);
+    losses::tell(section, &outcome, &journal, is_judged)
 }

@@ -6,6 +6,7 @@
 mod commands;
 mod document;
 mod kill;
+mod losses;
 mod options;
 mod outage;
 mod probes;
