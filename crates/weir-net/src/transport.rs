@@ -1,7 +1,7 @@
 //! What carries the bytes of a connection: a socket of the kernel. Under the feature `simulation` it may instead be one in
 //! memory; without that feature there is one variant, so nothing is decided at run time.
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::{Socket, TcpKeepalive};
 
 use crate::event_loop::Source;
@@ -84,7 +85,7 @@ impl Transport {
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Kernel(socket) => (&mut &*socket).read(buffer),
+            Self::Kernel(socket) => Ok(recv(socket, buffer, RecvFlags::empty()).map(|(length, _)| length)?),
             #[cfg(feature = "simulation")]
             Self::Memory(socket) => socket.read(buffer),
         }
@@ -101,7 +102,7 @@ impl Transport {
 
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Kernel(socket) => socket.send_with_flags(bytes, libc::MSG_NOSIGNAL),
+            Self::Kernel(socket) => Ok(send(socket, bytes, SendFlags::NOSIGNAL)?),
             #[cfg(feature = "simulation")]
             Self::Memory(socket) => socket.send(&[IoSlice::new(bytes)]),
         }

@@ -4,7 +4,8 @@
 //! protocol and no clock: the owner of the thread says how long a wait may be ([`Clockwork`]).
 //!
 //! A loop goes round and round. A **round** is: look at the sockets, waiting for them only when no task is ready; tell
-//! the clockwork that time has passed; let a bounded number of ready tasks run. Tasks are ordinary futures.
+//! the clockwork that time has passed; let a bounded number of ready tasks run, and then those of them that wait for the
+//! round's end. Tasks are ordinary futures.
 //!
 //! - `task`: tasks in a slab, named by index and generation, and the queue of those that are ready. A wake for
 //!   a task that is gone finds another generation and does nothing. A task that panics is dropped; the others go on.

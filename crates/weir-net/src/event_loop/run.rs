@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::EventLoop;
 use super::core::{BELL, Core, set_running};
 use super::poller::{Poller, Signs};
-use super::task::Task;
+use super::task::{Task, TaskId};
 use super::waker::TaskWaker;
 
 /// How many ready tasks run between two looks at the sockets.
@@ -68,6 +68,7 @@ impl EventLoop {
                     break;
                 }
             }
+            while self.0.poll_late() {}
             match ending.get() {
                 None => {}
                 Some(Ending::Returned) => return Ok(()),
@@ -172,12 +173,27 @@ impl Core {
     /// Polls the next ready task; `false` when none is.
     pub(super) fn poll_next(&self) -> bool {
         let mut tasks = self.tasks.borrow_mut();
-        let Some((id, mut task)) = tasks.take_ready() else {
+        let Some((id, task)) = tasks.take_ready() else {
             return false;
         };
         tasks.prefetch();
         drop(tasks);
-        self.begin_poll(id, &task.waker);
+        self.poll(id, task, false);
+        true
+    }
+
+    /// Polls the next task that waits for the end of the round; `false` when none does.
+    pub(super) fn poll_late(&self) -> bool {
+        let taken = self.tasks.borrow_mut().take_late();
+        let Some((id, task)) = taken else {
+            return false;
+        };
+        self.poll(id, task, true);
+        true
+    }
+
+    fn poll(&self, id: TaskId, mut task: Task, is_late: bool) {
+        self.begin_poll(id, &task.waker, is_late);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             task.future.as_mut().poll(&mut Context::from_waker(&task.waker))
         }));
@@ -197,7 +213,6 @@ impl Core {
         if done.is_some() {
             self.discard(done);
         }
-        true
     }
 
     /// Drops a task. That may run anything, so nothing is borrowed meanwhile, and a panic ends there.

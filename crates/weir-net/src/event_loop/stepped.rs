@@ -46,10 +46,10 @@ impl Stepped {
         });
     }
 
-    /// Polls the next ready task; `false` when none is.
+    /// Polls the next ready task, or when none is, the next that waits for the end of the round; `false` when there is none either.
     pub fn poll_next(&mut self) -> bool {
         let core = Rc::clone(&self.event_loop.0);
-        running(&core, || core.poll_next())
+        running(&core, || core.poll_next() || core.poll_late())
     }
 
     /// Whether a look would find something, whatever the time.

@@ -1,4 +1,4 @@
-//! The tasks of a loop and the queue of those that are ready.
+//! The tasks of a loop and the queues of those that are to run.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -34,10 +34,13 @@ pub(super) struct Tasks {
     /// Places without a task.
     free: Vec<u32>,
     ready: VecDeque<TaskId>,
+    /// Those that wait for the end of the round.
+    late: VecDeque<TaskId>,
 }
 
 struct Place {
     generation: u32,
+    /// In one of the two queues.
     is_queued: bool,
     /// The task was aborted while it was being polled.
     is_aborted: bool,
@@ -79,9 +82,24 @@ impl Tasks {
         }
     }
 
+    /// Queues a task for the end of the round; `false` when it may as well go on, since nobody else waits to run.
+    pub(super) fn delay(&mut self, id: TaskId) -> bool {
+        if self.ready.is_empty() && self.late.is_empty() {
+            return false;
+        }
+        // One that has been woken meanwhile is polled again before.
+        if let Some(place) = self.place(id)
+            && !place.is_queued
+        {
+            place.is_queued = true;
+            self.late.push_back(id);
+        }
+        true
+    }
+
     /// Whether a task waits to be polled.
     pub(super) fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.late.is_empty()
     }
 
     /// How many tasks there are.
@@ -94,13 +112,26 @@ impl Tasks {
     pub(super) fn take_ready(&mut self) -> Option<(TaskId, Task)> {
         loop {
             let id = self.ready.pop_front()?;
-            if let Some(place) = self.place(id) {
-                place.is_queued = false;
-                if let Some(task) = place.task.take() {
-                    return Some((id, task));
-                }
+            if let Some(task) = self.take(id) {
+                return Some((id, task));
             }
         }
+    }
+
+    /// The same for those that wait for the end of the round.
+    pub(super) fn take_late(&mut self) -> Option<(TaskId, Task)> {
+        loop {
+            let id = self.late.pop_front()?;
+            if let Some(task) = self.take(id) {
+                return Some((id, task));
+            }
+        }
+    }
+
+    fn take(&mut self, id: TaskId) -> Option<Task> {
+        let place = self.place(id)?;
+        place.is_queued = false;
+        place.task.take()
     }
 
     /// Has the memory fetched that the tasks after the one just taken need: with hundreds of connections it is in no cache near

@@ -87,7 +87,8 @@ async fn serve_requests(
     scratch: &mut RequestScratch,
     first_deadline_ms: u64,
 ) -> Option<Next> {
-    let mut deadline_ms = first_deadline_ms.min(worker.clock.refresh_ms() + worker.shared.bounds.head_ms);
+    // The clock was read when the loop looked at the sockets.
+    let mut deadline_ms = first_deadline_ms.min(worker.clock.read_ms() + worker.shared.bounds.head_ms);
     loop {
         let arrival = match try_head(client, scratch) {
             Some(arrival) => arrival,

@@ -5,7 +5,7 @@ use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::{Bed, Watch, pause, run};
@@ -40,6 +40,97 @@ fn tasks_run_in_the_order_in_which_they_were_spawned() {
         }
     });
     assert_eq!(*seen.borrow(), (0..300).collect::<Vec<_>>());
+}
+
+/// Lets rounds pass: more tasks are ready than one round takes.
+async fn pause_for_rounds() {
+    for _ in 0..300 {
+        pause().await;
+    }
+}
+
+/// Says when it went on.
+async fn go_on_late(event_loop: EventLoop, order: Rc<RefCell<Vec<&'static str>>>, who: &'static str) {
+    order.borrow_mut().push("asks");
+    poll_fn(|task| event_loop.poll_round_end(task)).await;
+    order.borrow_mut().push(who);
+}
+
+#[test]
+fn who_waits_for_the_end_of_a_round_runs_behind_all_that_are_ready_and_before_the_next_look() {
+    struct Turns(Rc<RefCell<Vec<&'static str>>>);
+    impl Clockwork for Turns {
+        fn turn(&mut self) {
+            self.0.borrow_mut().push("look");
+        }
+        fn patience(&self) -> Duration {
+            Duration::from_secs(1)
+        }
+    }
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let event_loop = EventLoop::new().unwrap();
+    for who in ["first", "second"] {
+        event_loop.spawn(go_on_late(event_loop.clone(), Rc::clone(&order), who));
+    }
+    let (inner, said) = (event_loop.clone(), Rc::clone(&order));
+    event_loop.spawn(async move {
+        said.borrow_mut().push("plain");
+        inner.spawn(async move { said.borrow_mut().push("spawned") });
+    });
+    event_loop
+        .run(pause_for_rounds(), &mut Turns(Rc::clone(&order)))
+        .unwrap();
+    assert_eq!(
+        &order.borrow()[..8],
+        [
+            "look", "asks", "asks", "plain", "spawned", "first", "second", "look"
+        ]
+    );
+}
+
+#[test]
+fn who_is_alone_or_polled_through_another_waker_does_not_wait_for_the_end_of_a_round() {
+    run(|event_loop| async move {
+        // Nobody else is ready: at once.
+        let alone = poll_fn(|task| Poll::Ready(event_loop.poll_round_end(task))).await;
+        assert_eq!(alone, Poll::Ready(()));
+        event_loop.spawn(async {});
+        let foreign = Context::from_waker(Waker::noop());
+        assert_eq!(event_loop.poll_round_end(&foreign), Poll::Ready(()));
+        let own = poll_fn(|task| Poll::Ready(event_loop.poll_round_end(task))).await;
+        assert_eq!(own, Poll::Pending);
+    });
+}
+
+#[test]
+fn a_task_that_is_woken_or_aborted_while_it_waits_for_the_end_of_a_round_is_polled_once_or_never() {
+    run(|event_loop| async move {
+        let (tracer, drops) = tracer();
+        let (bed, polls) = (Bed::default(), Rc::new(Cell::new(0)));
+        let (waiting, counted, place) = (event_loop.clone(), Rc::clone(&polls), bed.clone());
+        event_loop.spawn(async move {
+            poll_fn(|task| {
+                counted.set(counted.get() + 1);
+                let _ = place.poll(task);
+                waiting.poll_round_end(task)
+            })
+            .await;
+        });
+        let waiting = event_loop.clone();
+        let aborted = event_loop.spawn(async move {
+            let _tracer = tracer;
+            poll_fn(|task| waiting.poll_round_end(task)).await;
+            unreachable!("it was aborted");
+        });
+        let inner = event_loop.clone();
+        event_loop.spawn(async move {
+            bed.waker().wake();
+            inner.abort(aborted);
+        });
+        pause_for_rounds().await;
+        assert_eq!((polls.get(), drops.get()), (2, 1));
+        assert_eq!(event_loop.panics(), 0);
+    });
 }
 
 #[test]
