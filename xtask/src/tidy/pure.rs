@@ -1,4 +1,5 @@
-//! Pure code: decisions take time and randomness as arguments and touch no file, socket, thread or process.
+//! Pure code: decisions take time and randomness as arguments and touch no file, socket, thread or process. And in all
+//! code: whoever waits or measures uses monotonic time.
 
 use super::manifest::Package;
 use super::report::Violation;
@@ -27,8 +28,35 @@ const PURE_LAYER: u64 = 1;
 /// Folders of other crates that are pure as well.
 const PURE_FOLDERS: [&str; 1] = ["crates/weir-config/src/translate/"];
 
-/// The rule on one file.
+/// Who may ask what time of day it is: what people read of it, when session tokens end, and how old a file is. It jumps, so nothing is
+/// timed by it (reliability: a clock set back must not stop deadlines).
+const WALL_CLOCK_FILES: [&str; 4] = [
+    "crates/weir-net/src/wall.rs",
+    "crates/weir/src/log.rs",
+    "crates/weir-echo/src/answer.rs",
+    "crates/weir-config/src/source/documents.rs",
+];
+
+/// The rules on one file.
 pub(crate) fn check(source: &Source, packages: &[Package]) -> Vec<Violation> {
+    let mut violations = check_wall_clock(source);
+    violations.extend(check_pure(source, packages));
+    violations
+}
+
+fn check_wall_clock(source: &Source) -> Vec<Violation> {
+    if !source.path.starts_with("crates/") || WALL_CLOCK_FILES.contains(&source.path.as_str()) {
+        return Vec::new();
+    }
+    syntax::find_words(source.production(), "SystemTime")
+        .map(|at| {
+            let advice = "SystemTime jumps: use the clock of weir-net, or wall.rs for what people read";
+            Violation::new(&source.path, source.line(at), "wall-clock", advice)
+        })
+        .collect()
+}
+
+fn check_pure(source: &Source, packages: &[Package]) -> Vec<Violation> {
     let of_pure_crate = packages.iter().any(|package| {
         package.layer.is_some_and(|layer| layer <= PURE_LAYER)
             && source.path.starts_with(&format!("{}/src/", package.folder))
@@ -49,6 +77,22 @@ pub(crate) fn check(source: &Source, packages: &[Package]) -> Vec<Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn row31_nothing_is_timed_by_the_wall_clock() {
+        for (path, text, count) in [
+            ("crates/weir-proxy/src/a.rs", "let now = SystemTime::now();", 1),
+            ("crates/weir-net/src/wall.rs", "let now = SystemTime::now();", 0),
+            ("crates/weir-proxy/src/a.rs", "let now = Instant::now();", 0),
+            (
+                "crates/weir-proxy/src/a.rs",
+                "#[cfg(test)]\nmod tests { use std::time::SystemTime; }",
+                0,
+            ),
+        ] {
+            assert_eq!(check(&Source::new(path, text), &[]).len(), count, "{path} {text}");
+        }
+    }
 
     #[test]
     fn pure_crates_do_nothing_but_decide() {
