@@ -158,6 +158,13 @@ impl Health {
         self.due_ms = now_ms.saturating_add(next);
     }
 
+    /// The time of the probe under way counts from now on: what was to be done for it before was done too late, and not
+    /// by the endpoint.
+    pub fn restart(&mut self, now_ms: u64) {
+        debug_assert!(self.begun_ms.is_some(), "it has begun");
+        self.begun_ms = Some(now_ms);
+    }
+
     /// The probe has ended. Says what that changed.
     pub fn end(&mut self, outcome: ProbeOutcome, now_ms: u64) -> Option<Change> {
         let begun_ms = self.begun_ms.take();
@@ -519,6 +526,11 @@ mod tests {
         );
         one.begin(9_000, &mut Rng::from_seed(1));
         assert!(one.end(timeout, 10_010).is_some());
+
+        let mut restarted = health(check(1, 1, HealthStart::Healthy));
+        restarted.begin(0, &mut Rng::from_seed(1));
+        restarted.restart(5_000);
+        assert!(restarted.end(timeout, 6_010).is_some(), "it had its time");
     }
 
     #[test]

@@ -206,8 +206,11 @@ async fn watch(work: Rc<Work>, probed: Arc<Probed>) {
         }
         let begun_us = work.clock.refresh_us();
         lock(&probed.health).begin(begun_us / 1000, &mut work.rng.borrow_mut());
-        let deadline_ms = (begun_us / 1000).saturating_add(timeout_ms);
-        let outcome = plan.run(&work.event_loop, work.alarm(&timer), deadline_ms).await;
+        let span_ms = (begun_us / 1000, timeout_ms);
+        let restart = |now_ms| lock(&probed.health).restart(now_ms);
+        let outcome = plan
+            .run(&work.event_loop, work.alarm(&timer), span_ms, restart)
+            .await;
         let ended_us = work.clock.refresh_us();
         match outcome {
             Some(outcome) => work.judge(&probed, &plan, outcome, ended_us - begun_us),

@@ -4,6 +4,7 @@
 
 mod connect;
 mod connection;
+mod grace;
 mod handed;
 mod pool;
 mod preface;

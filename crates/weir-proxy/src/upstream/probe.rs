@@ -3,10 +3,14 @@
 //! Every probe opens a connection, so that an endpoint that has stopped accepting is found out; nothing is kept between
 //! probes. What an endpoint sends is read up to a bound and judged, never trusted: garbage, silence, a trickle or a flood
 //! are failures with their cause.
+//!
+//! A thread that the system has not let run finds that all deadlines have passed, and that is nobody's fault but its own.
+//! So a deadline alone proves nothing: the sockets are looked at once more before an endpoint is blamed ([`Grace`]).
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::task::Context;
 
 use memchr::memmem;
 use weir_balance::{ProbeFailure, ProbeOutcome};
@@ -17,6 +21,7 @@ use weir_wire::h1::encode;
 use weir_wire::{BodyLength, Fields, Known, Method, Progress, ResponseHead, framing, host};
 
 use super::connect::is_exhaustion;
+use super::grace::{Grace, Granted, Steps};
 use super::preface;
 use crate::compile::{ProbeMode, Probed};
 use crate::time::{Alarm, Expired};
@@ -60,6 +65,7 @@ enum Trouble {
 /// What an endpoint has sent.
 struct Received<'s> {
     stream: &'s mut Stream,
+    steps: &'s Steps,
     bytes: Vec<u8>,
     /// Up to here it is done with.
     done: usize,
@@ -99,42 +105,65 @@ impl ProbePlan {
         }
     }
 
-    /// Probes once, until `deadline_ms`. `None`: weir could not, for want of files or ports.
+    /// Probes once, from `begun_ms` on for `timeout_ms`; `restart` is told when that time begins anew. `None`: weir could
+    /// not, for want of files or ports.
     pub(crate) async fn run(
         &self,
         event_loop: &EventLoop,
         alarm: Alarm<'_>,
-        deadline_ms: u64,
+        (begun_ms, timeout_ms): (u64, u64),
+        restart: impl Fn(u64),
     ) -> Option<ProbeOutcome> {
-        let mut act = std::pin::pin!(self.act(event_loop));
-        match alarm.until(deadline_ms, |task| act.as_mut().poll(task)).await {
-            Ok(Ok(outcome)) => Some(outcome),
-            Ok(Err(Trouble::Failed(failure))) => Some(ProbeOutcome::Failed(failure)),
-            Ok(Err(Trouble::Own)) => None,
-            Err(Expired) => Some(ProbeOutcome::Failed(ProbeFailure::Timeout)),
+        let steps = Steps::default();
+        let mut act = std::pin::pin!(self.act(event_loop, &steps));
+        let mut grace = Grace::new(timeout_ms);
+        let mut deadline_ms = begun_ms.saturating_add(timeout_ms);
+        loop {
+            let mut is_moving = false;
+            let poll = |task: &mut Context<'_>| {
+                let before = steps.made();
+                let polled = act.as_mut().poll(task);
+                is_moving = steps.made() != before;
+                polled
+            };
+            match alarm.until(deadline_ms, poll).await {
+                Ok(Ok(outcome)) => return Some(outcome),
+                Ok(Err(Trouble::Failed(failure))) => return Some(ProbeOutcome::Failed(failure)),
+                Ok(Err(Trouble::Own)) => return None,
+                Err(Expired) => match grace.next(is_moving, alarm.clock.read_ms()) {
+                    Granted::Look(next_ms) => deadline_ms = next_ms,
+                    Granted::Time(next_ms) => {
+                        restart(alarm.clock.read_ms());
+                        deadline_ms = next_ms;
+                    }
+                    Granted::Nothing => return Some(ProbeOutcome::Failed(ProbeFailure::Timeout)),
+                },
+            }
         }
     }
 
-    async fn act(&self, event_loop: &EventLoop) -> Result<ProbeOutcome, Trouble> {
+    async fn act(&self, event_loop: &EventLoop, steps: &Steps) -> Result<ProbeOutcome, Trouble> {
         let mut stream = weir_net::connect(event_loop, &self.address, None)
             .await
             .map_err(|error| unconnected(&error))?;
-        send(&mut stream, &self.preface).await?;
+        steps.advance();
+        send(&mut stream, &self.preface, steps).await?;
         match &self.act {
             Act::Connect => Ok(ProbeOutcome::Good),
-            Act::Payloads(tcp) => payloads(&mut stream, tcp).await,
+            Act::Payloads(tcp) => payloads(&mut stream, tcp, steps).await,
             Act::Request { bytes, probe } => {
-                send(&mut stream, bytes).await?;
-                answer(&mut Received::new(&mut stream), probe).await
+                send(&mut stream, bytes, steps).await?;
+                answer(&mut Received::new(&mut stream, steps), probe).await
             }
         }
     }
 }
 
 impl<'s> Received<'s> {
-    fn new(stream: &'s mut Stream) -> Self {
+    fn new(stream: &'s mut Stream, steps: &'s Steps) -> Self {
         Self {
             stream,
+            steps,
             bytes: Vec::new(),
             done: 0,
         }
@@ -153,7 +182,10 @@ impl<'s> Received<'s> {
         self.bytes
             .truncate(length + read.as_ref().map_or(0, |read| *read));
         match read {
-            Ok(read) => Ok(read > 0),
+            Ok(read) => {
+                self.steps.advance();
+                Ok(read > 0)
+            }
             Err(_) => Err(Trouble::Failed(ProbeFailure::Closed)),
         }
     }
@@ -186,24 +218,27 @@ fn request(probe: &HttpProbe, path: &str, host: Option<&str>, address: &Endpoint
     out
 }
 
-async fn send(stream: &mut Stream, mut bytes: &[u8]) -> Result<(), Trouble> {
+async fn send(stream: &mut Stream, mut bytes: &[u8], steps: &Steps) -> Result<(), Trouble> {
     while !bytes.is_empty() {
         match poll_fn(|task| stream.poll_write(task, bytes)).await {
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Ok(written) => {
+                steps.advance();
+                bytes = bytes.get(written..).unwrap_or_default();
+            }
             Err(_) => return Err(Trouble::Failed(ProbeFailure::Closed)),
         }
     }
     Ok(())
 }
 
-async fn payloads(stream: &mut Stream, tcp: &TcpProbe) -> Result<ProbeOutcome, Trouble> {
+async fn payloads(stream: &mut Stream, tcp: &TcpProbe, steps: &Steps) -> Result<ProbeOutcome, Trouble> {
     if let Some(payload) = &tcp.send {
-        send(stream, payload.bytes()).await?;
+        send(stream, payload.bytes(), steps).await?;
     }
     let Some(wanted) = &tcp.receive else {
         return Ok(ProbeOutcome::Good);
     };
-    let mut received = Received::new(stream);
+    let mut received = Received::new(stream, steps);
     while received.bytes.len() < limits::PROBE_ANSWER_BYTES {
         let is_more = received.fill().await?;
         if memmem::find(&received.bytes, wanted.bytes()).is_some() {
