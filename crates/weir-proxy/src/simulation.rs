@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use weir_balance::{Counted, Rng, TokenKey, TokenKeys, Unavailable};
-use weir_model::{Config, Endpoint, EndpointAddress};
+use weir_balance::{Counted, Counters, Pick, Rng, TokenKey, TokenKeys, Unavailable};
+use weir_model::{Breakers, Config, Endpoint, EndpointAddress, UpstreamSpec};
 use weir_net::simulation::SocketId;
 use weir_net::{Epoch, EventLoop, Stepped};
 
 use crate::command::{Command, inbox};
-use crate::compile::{Compiler, LiveEndpoint, UnknownBackend};
+use crate::compile::{Action, CompiledBalancer, Compiler, Goal, LiveEndpoint, UnknownBackend};
 use crate::control::{Control, PublishReport};
 use crate::health::HealthReport;
 use crate::prober::Prober;
@@ -39,6 +39,33 @@ pub struct Plane {
     loops: Vec<Stepped>,
     /// Every endpoint that was ever listed.
     endpoints: BTreeMap<u32, Arc<LiveEndpoint>>,
+    /// What goes on at every backend that there ever was.
+    backends: Vec<Counting>,
+}
+
+/// Where the requests and connections of one backend under one specification are counted.
+#[derive(Debug)]
+struct Counting {
+    backend: Arc<str>,
+    spec: Arc<UpstreamSpec>,
+    counters: Arc<Counters>,
+}
+
+/// What goes on at a backend under one specification, and what may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendLoad {
+    /// Its key.
+    pub backend: Arc<str>,
+    /// What may go on at once.
+    pub breakers: Breakers,
+    /// Connections that are open or being opened.
+    pub connections: u32,
+    /// Requests that wait for a connection.
+    pub pending: u32,
+    /// Requests in flight.
+    pub requests: u32,
+    /// Retries in flight.
+    pub retries: u32,
 }
 
 /// One endpoint's load.
@@ -89,6 +116,7 @@ impl Plane {
             workers,
             loops,
             endpoints: BTreeMap::new(),
+            backends: Vec::new(),
         })
     }
 
@@ -188,6 +216,29 @@ impl Plane {
             .collect()
     }
 
+    /// What goes on at every backend that there ever was.
+    pub fn backends(&self) -> Vec<BackendLoad> {
+        self.backends.iter().map(Counting::load).collect()
+    }
+
+    /// Where a rule, named by its key, sends requests whose hash keys are these, were they to come now. Empty when it does
+    /// not forward, and short by those that it sends nowhere.
+    pub fn owners(&self, rule: &str, keys: &[u64]) -> Vec<EndpointAddress> {
+        let snapshot = self.shared.snapshot();
+        let mut rules = snapshot.routes.iter().flat_map(|route| &route.rules);
+        let found = rules.find(|one| *one.live.key == *rule);
+        let Some(Action::Forward(forward)) = found.map(|found| &found.action) else {
+            return Vec::new();
+        };
+        let balancer = forward.destinations.first().and_then(|one| match &one.goal {
+            Goal::Balancer { slot, .. } => snapshot.balancer(*slot),
+            Goal::Answer(_) => None,
+        });
+        let now_ms = self.shared.epoch.elapsed_ms();
+        let owner = |key: &u64| owner(balancer?, *key, now_ms);
+        keys.iter().filter_map(owner).collect()
+    }
+
     /// Has a person drain an endpoint, or end that.
     pub fn withhold(&self, address: &EndpointAddress, is_withheld: bool) {
         for endpoint in self.endpoints.values().filter(|one| one.address == *address) {
@@ -211,7 +262,44 @@ impl Plane {
         for endpoint in self.control.compiler().endpoints() {
             self.endpoints.insert(endpoint.id, endpoint);
         }
+        for (backend, upstream) in self.control.compiler().upstreams() {
+            let is_known = |known: &Counting| Arc::ptr_eq(&known.counters, &upstream.counters);
+            if !self.backends.iter().any(is_known) {
+                self.backends.push(Counting {
+                    backend: Arc::clone(backend),
+                    spec: Arc::clone(&upstream.spec),
+                    counters: Arc::clone(&upstream.counters),
+                });
+            }
+        }
     }
+}
+
+impl Counting {
+    fn load(&self) -> BackendLoad {
+        BackendLoad {
+            backend: Arc::clone(&self.backend),
+            breakers: self.spec.breakers,
+            connections: self.counters.in_use(Counted::Connections),
+            pending: self.counters.in_use(Counted::PendingRequests),
+            requests: self.counters.in_use(Counted::ParallelRequests),
+            retries: self.counters.in_use(Counted::Retries),
+        }
+    }
+}
+
+fn owner(balancer: &CompiledBalancer, key: u64, now_ms: u64) -> Option<EndpointAddress> {
+    let picked = balancer.balancer.pick(&mut Pick {
+        key: Some(key),
+        key_source: 0,
+        cursor: &AtomicU64::new(0),
+        rng: &mut Rng::from_seed(0),
+        now_ms,
+        override_hosts: None,
+        tried: &[],
+    });
+    let endpoint = balancer.endpoints.get(picked.ok()?.index as usize)?;
+    Some(endpoint.address.clone())
 }
 
 fn load_of(endpoint: &LiveEndpoint) -> EndpointLoad {

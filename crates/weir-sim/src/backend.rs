@@ -92,6 +92,8 @@ pub(crate) struct Asked {
     /// Absent: a probe.
     pub(crate) id: Option<u64>,
     is_head: bool,
+    /// It is a copy of a request.
+    is_copy: bool,
     answer_bytes: u64,
     pub(crate) stamp: u64,
     pub(crate) mode: Mode,
@@ -123,10 +125,11 @@ impl Backend {
 }
 
 impl Asked {
-    pub(crate) fn of(head: &Head, mode: Mode) -> Self {
+    pub(crate) fn of(head: &Head, mode: Mode, is_copy: bool) -> Self {
         Self {
             id: head.number("x-sim-id"),
             is_head: head.request().0 == "HEAD",
+            is_copy,
             answer_bytes: head.number("x-sim-want").unwrap_or(0),
             stamp: head.number("x-sim-stamp").unwrap_or(0),
             mode,
@@ -192,6 +195,9 @@ impl Asked {
         });
         if let Some(id) = self.id {
             head.push_str(&format!("x-sim-id: {id}\r\nx-sim-saw: {}\r\n", self.stamp));
+        }
+        if self.is_copy {
+            head.push_str("x-sim-copy: 1\r\n");
         }
         head
     }

@@ -83,7 +83,8 @@ impl Sim {
             .backends
             .get(&address)
             .map_or(Mode::Good, |backend| backend.mode);
-        let asked = Asked::of(head, mode);
+        let is_copy = self.is_mirror(address);
+        let asked = Asked::of(head, mode, is_copy);
         let Some(talk) = self.talk(address, socket) else {
             return;
         };
@@ -110,7 +111,12 @@ impl Sim {
                 address,
                 answered: None,
             };
-            self.check_delivery(socket, id, asked.stamp, delivery);
+            if is_copy {
+                self.check_copy(socket, id, asked.stamp, address);
+            } else {
+                self.check_delivery(socket, id, asked.stamp, delivery);
+            }
+            self.check_parallel(address);
         }
         if is_lying {
             // It has answered this one already, and must not answer the one after that.

@@ -1,12 +1,14 @@
 //! The invariants that show at the data plane: after every step of it, and when nothing is going on any more.
 
-use weir_balance::Verdict;
+use weir_balance::{Change, Verdict};
 use weir_model::EndpointAddress;
 use weir_net::simulation::SocketId;
+use weir_proxy::Event;
 use weir_proxy::simulation::EndpointLoad;
 
 use crate::ledger::{Entry, Outcome};
-use crate::plan::RULES;
+use crate::phase::Phase;
+use crate::rules::{MIRROR, RuleKind};
 use crate::sim::Sim;
 use crate::wire::Party;
 
@@ -17,6 +19,7 @@ impl Sim {
     pub(crate) fn count_dial(&mut self, party: Party) {
         if let Party::Backend(address) = party {
             *self.dials.entry(address).or_default() += 1;
+            self.check_pending(address);
         }
     }
 
@@ -28,7 +31,7 @@ impl Sim {
             return;
         };
         if !wire.is_open {
-            self.shakes += 1;
+            self.shaken(address);
         }
         if let Some(count) = self.dials.get_mut(&address) {
             *count -= 1;
@@ -39,8 +42,10 @@ impl Sim {
     pub(crate) fn check_step(&mut self) {
         let loads = self.plane.endpoints();
         self.check_loads(&loads);
+        self.check_limits(&loads);
         self.check_picks(&loads);
         self.loads = loads;
+        self.check_owners();
         self.pooled = self
             .plane
             .pooled()
@@ -59,6 +64,20 @@ impl Sim {
         self.check_generation();
     }
 
+    /// I7: who answers its probes in time is healthy, however late the prober is.
+    pub(crate) fn check_event(&mut self, event: &Event) {
+        let is_settled = !matches!(self.phase, Phase::Storm | Phase::Calm);
+        if let Event::EndpointChanged {
+            endpoint,
+            change: Change::Unhealthy(_),
+            ..
+        } = event
+            && is_settled
+        {
+            self.violated(format!("I7: {endpoint} counts as unhealthy though all is well"));
+        }
+    }
+
     /// I9: generations grow.
     pub(crate) fn check_generation(&mut self) {
         let generation = self.plane.generation();
@@ -70,7 +89,9 @@ impl Sim {
 
     /// I3: what is in flight is there, and what is counted is open.
     fn check_loads(&mut self, loads: &[EndpointLoad]) {
-        let in_flight: u64 = loads.iter().map(|load| u64::from(load.in_flight)).sum();
+        // Copies are in flight for nobody.
+        let tries = loads.iter().filter(|load| !self.is_of_plan(load, MIRROR));
+        let in_flight: u64 = tries.map(|load| u64::from(load.in_flight)).sum();
         let exchanges = u64::from(self.plane.connections_open());
         if in_flight > exchanges {
             self.violated(format!("I3: {in_flight} tries in flight for {exchanges} clients"));
@@ -99,6 +120,10 @@ impl Sim {
         if let Some(wrong) = wrong {
             self.violated(wrong);
         }
+    }
+
+    fn is_of_plan(&self, load: &EndpointLoad, index: usize) -> bool {
+        matches!(load.address, EndpointAddress::Tcp(address) if self.backend_of(address) == Some(index))
     }
 
     /// I6: endpoints that are drained, ejected or unhealthy are not picked.
@@ -164,6 +189,7 @@ impl Sim {
         if open > 0 {
             self.violated(format!("I7: at rest, {open} connections are open"));
         }
+        self.check_places();
         let listeners = if self.is_draining { 0 } else { 1 };
         let (tasks, expected) = (self.plane.worker_tasks(), self.plan.workers * (1 + listeners));
         if tasks != expected {
@@ -183,12 +209,12 @@ impl Sim {
 
     fn check_statistics(&mut self) {
         let stats = self.plane.stats();
-        for (index, prefix) in RULES.iter().enumerate() {
-            let key = format!("httproute/sim/route{prefix}");
-            let Some(report) = stats.rules.get(&*key) else {
+        for kind in RuleKind::ALL {
+            let prefix = kind.prefix();
+            let Some(report) = stats.rules.get(&*kind.key()) else {
                 continue;
             };
-            let of_rule = || self.ledger.entries.values().filter(|entry| entry.rule == index);
+            let of_rule = || self.ledger.entries.values().filter(|entry| entry.kind == kind);
             let arrived = of_rule().filter(|entry| entry.arrival.is_some()).count() as u64;
             let unsure = of_rule().filter(|entry| !matches!(entry.outcome, Outcome::Answered(_)));
             let unsure = unsure.filter(|entry| entry.arrival.is_some()).count() as u64;
@@ -202,7 +228,7 @@ impl Sim {
             for class in 2..=5_u16 {
                 let (told, got) = (
                     report.classes[usize::from(class)],
-                    self.ledger.answered(index, class),
+                    self.ledger.answered(kind, class),
                 );
                 if told < got || told > got + unsure {
                     wrong.push(format!("{told} answers of {class}xx for {got}, {unsure} unsure"));

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use weir_net::simulation::SocketId;
 
 use crate::dice::Dice;
+use crate::homes::Token;
 use crate::message::{Reader, body};
-use crate::plan::RULES;
+use crate::plan::Plan;
+use crate::rules::RuleKind;
 
 /// How a client behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub(crate) enum Body {
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) method: &'static str,
-    pub(crate) rule: usize,
+    pub(crate) kind: RuleKind,
     pub(crate) key: Option<u64>,
     pub(crate) body: Body,
     answer_bytes: u64,
@@ -57,6 +59,8 @@ pub(crate) struct Client {
     pub(crate) pieces: VecDeque<Vec<u8>>,
     pub(crate) stamp: u64,
     pub(crate) connects: u64,
+    /// Where its session is, once it has one.
+    pub(crate) session: Option<Token>,
 }
 
 /// What a client does of its own.
@@ -74,7 +78,7 @@ pub(crate) enum Act {
 impl Ask {
     fn draw(dice: &mut Dice, is_proof: bool) -> Self {
         let method = dice.one_of(&["GET", "GET", "GET", "POST", "POST", "PUT", "HEAD"]);
-        let rule = dice.between(0, RULES.len() as u64 - 1) as usize;
+        let kind = dice.one_of(&RuleKind::ALL);
         let length = match dice.between(0, 9) {
             0..=5 => dice.between(0, 300),
             6..=8 => dice.between(1_000, 20_000),
@@ -88,7 +92,7 @@ impl Ask {
         };
         Self {
             method,
-            rule,
+            kind,
             key: dice.chance(80).then(|| dice.between(1, 6)),
             body,
             answer_bytes: if dice.chance(90) {
@@ -101,11 +105,16 @@ impl Ask {
     }
 
     /// The head, and what follows it.
-    pub(crate) fn bytes(&self, id: u64) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn bytes(&self, id: u64, plan: &Plan, session: Option<&Token>) -> (Vec<u8>, Vec<u8>) {
         let mut head = format!(
             "{} {}/{id} HTTP/1.1\r\nHost: sim.test\r\nx-sim-id: {id}\r\nx-sim-want: {}\r\n",
-            self.method, RULES[self.rule], self.answer_bytes
+            self.method,
+            self.kind.prefix(),
+            self.answer_bytes
         );
+        if let Some(session) = session {
+            head.push_str(&plan.session_field(&session.text));
+        }
         if let Some(key) = self.key {
             head.push_str(&format!("x-sim-key: {key}\r\n"));
         }
@@ -164,6 +173,7 @@ impl Client {
             pieces: VecDeque::new(),
             stamp: 0,
             connects: 0,
+            session: None,
         }
     }
 }

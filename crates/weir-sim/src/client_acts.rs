@@ -7,7 +7,7 @@ use weir_net::simulation::SocketId;
 use crate::client::{Act, Style};
 use crate::ledger::{Entry, Outcome};
 use crate::message::{Part, Reader};
-use crate::plan::RULES;
+use crate::rules::RuleKind;
 use crate::sim::{Happening, Sim};
 use crate::wire::Party;
 
@@ -65,7 +65,8 @@ impl Sim {
             let id = self.ledger.number();
             client.outstanding.push_back(id);
             client.reader.expect_response(ask.method == "HEAD");
-            let (head, rest) = ask.bytes(id);
+            let session = client.session.clone().filter(|_| ask.kind == RuleKind::Session);
+            let (head, rest) = ask.bytes(id, &self.plan, session.as_ref());
             let queued: usize = client.pieces.iter().map(Vec::len).sum();
             let at = self.wires.get(&socket).map_or(0, |wire| wire.written) + (queued + head.len()) as u64;
             if let Some(wire) = self.wires.get_mut(&socket) {
@@ -75,17 +76,22 @@ impl Sim {
                 client: index,
                 socket,
                 method: ask.method,
-                rule: ask.rule,
+                kind: ask.kind,
                 key: ask.key,
+                session,
                 arrival: None,
                 deliveries: Vec::new(),
+                copies: 0,
                 outcome: Outcome::Awaited,
+                ended_us: None,
                 baseline: (0, 0),
             };
             self.ledger.entries.insert(id, entry);
             self.trace(format_args!(
                 "client {index} sends #{id} {} {} with {:?}",
-                ask.method, RULES[ask.rule], ask.body
+                ask.method,
+                ask.kind.prefix(),
+                ask.body
             ));
             self.client_queues(index, head, rest);
             if self.clients[index].style != Style::Pipelining {
@@ -148,7 +154,7 @@ impl Sim {
         };
         self.trace(format_args!("client {index} gives up"));
         for id in std::mem::take(&mut self.clients[index].outstanding) {
-            self.ledger.conclude(id, Outcome::Abandoned);
+            self.conclude(id, Outcome::Abandoned);
         }
         if self.dice.chance(50) {
             self.abort(socket);
@@ -175,7 +181,7 @@ impl Sim {
         match part {
             Part::Head(head) if head.status() < 200 => {}
             Part::Head(head) => {
-                self.ledger.conclude(id, Outcome::Begun(head.status()));
+                self.conclude(id, Outcome::Begun(head.status()));
                 self.check_response(index, id, &head);
             }
             Part::End { length, is_intact } => {
@@ -185,7 +191,7 @@ impl Sim {
                     _ => 0,
                 };
                 self.trace(format_args!("client {index} got #{id} {status}, {length} bytes"));
-                self.ledger.conclude(id, Outcome::Answered(status));
+                self.conclude(id, Outcome::Answered(status));
                 if !is_intact {
                     self.violated(format!("I1: the body of the response to #{id} is damaged"));
                 }
@@ -229,7 +235,7 @@ impl Sim {
         }
         for id in lost {
             self.check_lost(id);
-            self.ledger.conclude(id, Outcome::Lost);
+            self.conclude(id, Outcome::Lost);
         }
         self.clients[index].socket = None;
         self.leave(socket);
@@ -243,12 +249,17 @@ impl Sim {
         };
         if let Some(Outcome::Begun(status)) = self.ledger.entries.get(&id).map(|entry| entry.outcome) {
             self.clients[index].outstanding.pop_front();
-            self.ledger.conclude(id, Outcome::Truncated(status));
+            self.conclude(id, Outcome::Truncated(status));
             self.trace(format_args!("client {index} got a part of #{id}"));
             if self.clients[index].is_proof {
                 self.violated(format!("I7: the response to #{id} was cut though all is well"));
             }
         }
+    }
+
+    fn conclude(&mut self, id: u64, outcome: Outcome) {
+        let now_us = self.world.now_us();
+        self.ledger.conclude(id, outcome, now_us);
     }
 
     /// Holds the stamps of a connection's responses together: they never go back.

@@ -8,6 +8,7 @@ use weir_proxy::simulation::EndpointLoad;
 
 use crate::ledger::{Arrival, Delivery, Entry};
 use crate::message::Head;
+use crate::rules::{FIRST, RuleKind};
 use crate::sim::Sim;
 
 /// Bytes of a response that weir may hold: what it reads at once, a head of its own, and what it has framed.
@@ -48,10 +49,14 @@ impl Sim {
             _ => {}
         }
         let reason = head.value("x-weir-reason").unwrap_or_default();
-        let is_full = self.plan.has_small_limits && reason.ends_with("_full");
-        if self.clients[index].is_proof && status != 200 && !self.is_draining && !is_full {
+        let kind = self.ledger.entries.get(&id).map(|entry| entry.kind);
+        let is_refused = kind.is_some_and(|kind| self.may_be_refused(kind, reason));
+        if self.clients[index].is_proof && status != 200 && !self.is_draining && !is_refused {
             self.violated(format!("I7: #{id} got {status} ({reason}) though all is well"));
         }
+        self.check_no_copy(id, head);
+        self.check_refusal(id, head);
+        self.note_session(index, id, head);
         let (Some(stamp), Some(saw)) = (head.number("x-sim-stamp"), head.number("x-sim-saw")) else {
             return;
         };
@@ -98,7 +103,8 @@ impl Sim {
                     "I6: #{id} goes to {address}, which was not listed any more"
                 ));
             }
-            self.check_session(id, &entry, arrival, address);
+            self.check_affinity(id, &entry, arrival, address);
+            self.check_tier(id, &entry, arrival, address);
         } else {
             self.violated(format!("I5: #{id} was forwarded before it had arrived"));
         }
@@ -114,6 +120,9 @@ impl Sim {
             entry.deliveries.push(delivery);
             entry.baseline = (read, written);
         }
+        if entry.kind == RuleKind::Limited && entry.deliveries.is_empty() {
+            self.check_rate();
+        }
     }
 
     /// Whether this delivery, after those before, is one too many.
@@ -121,7 +130,7 @@ impl Sim {
         let before = &entry.deliveries;
         let last = before.last()?;
         let retry = &self.plan.retry;
-        let is_retried = entry.rule == 1;
+        let is_retried = entry.kind == RuleKind::Retried;
         let is_named = |status: Option<u16>| {
             let by_status = retry.conditions.holds(RetryCondition::Status)
                 && status.is_some_and(|status| retry.statuses.contains(status));
@@ -162,10 +171,7 @@ impl Sim {
             let mut tried = entry.deliveries.iter();
             tried.any(|one| load.address == EndpointAddress::Tcp(one.address))
         };
-        let is_listed = |load: &EndpointLoad| {
-            let mut listed = self.listed[0].iter();
-            load.is_listed && listed.any(|address| load.address == EndpointAddress::Tcp(*address))
-        };
+        let is_listed = |load: &EndpointLoad| load.is_listed && self.is_of(load, FIRST);
         let mut others = self
             .loads
             .iter()
@@ -174,29 +180,9 @@ impl Sim {
         is_still && !self.plan.has_small_limits && others.any(|load| load.is_available)
     }
 
-    /// I8: while nothing happens that may move them, requests with one key go to one endpoint.
-    fn check_session(&mut self, id: u64, entry: &Entry, arrival: Arrival, address: SocketAddr) {
-        let Some(key) = entry
-            .key
-            .filter(|_| entry.rule == 2 && entry.deliveries.is_empty())
-        else {
-            return;
-        };
-        if arrival.shakes != self.shakes || self.plan.has_small_limits {
-            return;
-        }
-        let before = self.sessions.insert(key, (address, self.shakes));
-        if let Some((other, _)) = before.filter(|(other, shakes)| *shakes == self.shakes && *other != address)
-        {
-            self.violated(format!(
-                "I8: #{id} with key {key} goes to {address}, the one before to {other}"
-            ));
-        }
-    }
-
     /// Something happened to an endpoint that may move sessions.
-    pub(crate) fn shaken(&mut self, _address: SocketAddr) {
-        self.shakes += 1;
+    pub(crate) fn shaken(&mut self, address: SocketAddr) {
+        self.shakes += u64::from(!self.is_mirror(address));
     }
 
     /// I1: who was there in time is served, also when weir stops.

@@ -5,18 +5,27 @@ use std::net::SocketAddr;
 
 use weir_net::simulation::SocketId;
 
+use crate::homes::Token;
+use crate::rules::RuleKind;
+
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) client: usize,
     pub(crate) socket: SocketId,
     pub(crate) method: &'static str,
-    pub(crate) rule: usize,
+    pub(crate) kind: RuleKind,
     pub(crate) key: Option<u64>,
+    /// What its client knew of its session.
+    pub(crate) session: Option<Token>,
     /// Its whole head has arrived at weir.
     pub(crate) arrival: Option<Arrival>,
     pub(crate) deliveries: Vec<Delivery>,
+    /// How many copies mirrors got.
+    pub(crate) copies: u32,
     pub(crate) outcome: Outcome,
+    /// When the outcome was known, or began to be.
+    pub(crate) ended_us: Option<u64>,
     /// Where both connections stood at the last delivery: bytes read from the backend, bytes written to the client.
     pub(crate) baseline: (u64, u64),
 }
@@ -78,16 +87,17 @@ impl Ledger {
     }
 
     /// The client's side of a request changes.
-    pub(crate) fn conclude(&mut self, id: u64, outcome: Outcome) {
+    pub(crate) fn conclude(&mut self, id: u64, outcome: Outcome, now_us: u64) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.outcome = outcome;
+            entry.ended_us.get_or_insert(now_us);
         }
     }
 
     /// How many responses of this class clients have got as a whole.
-    pub(crate) fn answered(&self, rule: usize, class: u16) -> u64 {
+    pub(crate) fn answered(&self, kind: RuleKind, class: u16) -> u64 {
         let is_such = |entry: &&Entry| {
-            entry.rule == rule && matches!(entry.outcome, Outcome::Answered(status) if status / 100 == class)
+            entry.kind == kind && matches!(entry.outcome, Outcome::Answered(status) if status / 100 == class)
         };
         self.entries.values().filter(is_such).count() as u64
     }

@@ -9,15 +9,16 @@ use weir_model::EndpointAddress;
 use crate::backend::{MODES, Mode};
 use crate::client::{Act, Client};
 use crate::phase::Phase;
-use crate::plan::{backend_key, endpoints};
+use crate::plan::STALL_US;
+use crate::rules::{backend_key, endpoints};
 use crate::sim::{Happening, Sim};
 
 /// Clients that prove that all is well again.
 const PROOF_CLIENTS: usize = 4;
 /// How long the proof may take.
 const PROOF_US: u64 = 8_000_000;
-/// What may take its time: clients, limits on connections.
-const REST_US: u64 = 6_000_000;
+/// What may take its time: clients, limits on connections, copies that nobody answers.
+const REST_US: u64 = 17_000_000;
 
 impl Sim {
     /// The first configuration, the clients, the plan of the phases.
@@ -36,18 +37,23 @@ impl Sim {
 
     /// Something is done to weir or to its surroundings.
     pub(crate) fn operate(&mut self) {
-        if self.phase != Phase::Storm {
-            return;
-        }
-        match self.dice.between(0, 19) {
-            0..=10 => self.change_mode(),
-            11..=13 => {
+        let prober = self.plan.workers;
+        match (self.phase, self.dice.between(0, 19)) {
+            (Phase::Storm, 0..=9) => self.change_mode(),
+            (Phase::Storm, 10..=12) => {
+                // Whoever is held up meanwhile finds a new configuration and new requests together.
+                self.stall();
                 self.relist();
                 self.publish();
             }
-            14..=15 => self.relist_one(),
-            16..=17 => self.withhold(),
-            _ => self.stall(),
+            (Phase::Storm, 13..=15) => {
+                self.stall();
+                self.relist_one();
+            }
+            (Phase::Storm, 16..=17) => self.withhold(),
+            (Phase::Storm, _) => self.stall(),
+            (Phase::Proof, _) => self.hold_up(prober),
+            _ => return,
         }
         let at_us = self.world.now_us() + self.dice.between(5_000, 300_000);
         self.put(at_us, Happening::Operator);
@@ -64,6 +70,7 @@ impl Sim {
             }
             Phase::Proof => {
                 self.prove();
+                self.put(self.world.now_us(), Happening::Operator);
                 Some((self.dice.between(0, PROOF_US), Phase::Drain))
             }
             Phase::Drain => {
@@ -89,7 +96,12 @@ impl Sim {
     fn calm_down(&mut self) {
         let addresses: Vec<SocketAddr> = self.backends.keys().copied().collect();
         for address in addresses {
-            self.set_mode(address, Mode::Good);
+            let mode = if self.is_mirror(address) {
+                self.dice.one_of(&MODES)
+            } else {
+                Mode::Good
+            };
+            self.set_mode(address, mode);
             self.plane.withhold(&EndpointAddress::Tcp(address), false);
         }
         self.listed = self.plan.endpoints.clone();
@@ -140,13 +152,14 @@ impl Sim {
 
     /// The endpoints of one backend change.
     fn relist_one(&mut self) {
-        let index = self.dice.between(0, 1) as usize;
+        let index = self.dice.between(0, self.listed.len() as u64 - 1) as usize;
         self.draw_listed(index);
-        let text = format!("{} has {:?}", backend_key(index), self.listed[index]);
+        let key = backend_key(index);
+        let text = format!("{key} has {:?}", self.listed[index]);
         self.trace(format_args!("{text}"));
         let listed = endpoints(&self.listed[index]);
-        if self.plane.update_endpoints(backend_key(index), listed).is_err() {
-            self.violated(format!("I9: no backend {}", backend_key(index)));
+        if self.plane.update_endpoints(&key, listed).is_err() {
+            self.violated(format!("I9: no backend {key}"));
         }
         self.note_listed();
     }
@@ -176,6 +189,7 @@ impl Sim {
         }
         self.check_generation();
         self.loads = self.plane.endpoints();
+        self.check_owners();
     }
 
     /// A person drains an endpoint, or ends that.
@@ -186,12 +200,17 @@ impl Sim {
         self.plane.withhold(&EndpointAddress::Tcp(address), is_withheld);
         self.shakes += 1;
         self.loads = self.plane.endpoints();
+        self.check_owners();
     }
 
     /// The system does not run one thread for a while.
     fn stall(&mut self) {
         let index = self.dice.between(0, self.plan.workers as u64) as usize;
-        let stall_us = self.dice.between(1_000, 300_000);
+        self.hold_up(index);
+    }
+
+    fn hold_up(&mut self, index: usize) {
+        let stall_us = self.dice.between(1_000, STALL_US);
         self.trace(format_args!("loop {index} is held up for {stall_us} us"));
         let until_us = self.world.now_us() + stall_us;
         if let Some(one) = self.loop_at(index) {

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_model::{
-    Action, ActiveCheck, Algorithm, Attachment, Backend, BackendId, BalanceSpec, Breakers, ClientIp, Config,
-    ConsistentHash, Destination, DnsSpec, Endpoint, EndpointAddress, EndpointSource, Failover, Filter,
-    Forward, HashSource, HashTable, HeaderChange, HealthSpec, HealthStart, HostPattern, HttpProbe,
-    LeastRequest, Listener, ListenerKey, Match, MissingKey, ObjectName, Origin, PassiveCheck, PathMatch,
-    Percent, Period, Probe, Retry, RetryCondition, RetryConditions, RingSize, Route, RouteId, Rule, Section,
-    StatusSet, TableSize, Target, Tier, Timeouts, UpstreamSpec, Weight,
+    ActiveCheck, Algorithm, BalanceSpec, Breakers, ConsistentHash, CookieLifetime, CookiePath, Failover,
+    Fraction, HashSource, HashTable, HealthSpec, HealthStart, HttpProbe, LeastRequest, MissingKey,
+    ParallelLimit, PassiveCheck, Percent, Period, Persistence, PersistenceMode, Probe, Rate, RateLimit,
+    RateLimitRule, RateUnit, RequestLimits, Retry, RetryCondition, RetryConditions, RetryLimit, RingSize,
+    StatusSet, TableSize, Timeouts, TokenCarrier, TokenCookie, TrafficSpec, UpstreamSpec,
 };
 
 use crate::dice::Dice;
 
-/// The rules by path prefix; the number is the rule's index.
-pub(crate) const RULES: [&str; 3] = ["/plain", "/retry", "/sticky"];
+/// For how long the system does not run a thread, at most.
+pub(crate) const STALL_US: u64 = 300_000;
+/// Name of the cookie or header that carries a session's token.
+pub(crate) const SESSION_NAME: &str = "x-sim-session";
+
+/// The endpoints that each backend lists.
+pub(crate) type Listed = [Vec<SocketAddr>; 3];
 
 /// What stays the same for one seed.
 #[derive(Clone, Debug)]
@@ -25,7 +29,7 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) listens: SocketAddr,
     /// The endpoints that there are, by backend.
-    pub(crate) endpoints: [Vec<SocketAddr>; 2],
+    pub(crate) endpoints: Listed,
     pub(crate) retry: Retry,
     pub(crate) panic_percent: u8,
     pub(crate) clients: u64,
@@ -36,10 +40,16 @@ pub(crate) struct Plan {
     pub(crate) pool_idle: Duration,
     /// Limits may turn requests away from their endpoints.
     pub(crate) has_small_limits: bool,
-    balance: Arc<BalanceSpec>,
-    sticky: Arc<BalanceSpec>,
-    upstream: Arc<UpstreamSpec>,
-    timeouts: Timeouts,
+    /// What stands before the limited rule.
+    pub(crate) traffic: Arc<TrafficSpec>,
+    pub(crate) persistence: Arc<Persistence>,
+    pub(crate) failover: Failover,
+    /// Which part of the requests is copied to the mirror.
+    pub(crate) copied: Fraction,
+    pub(crate) balance: Arc<BalanceSpec>,
+    pub(crate) keyed: Arc<BalanceSpec>,
+    pub(crate) upstream: Arc<UpstreamSpec>,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Plan {
@@ -55,6 +65,7 @@ impl Plan {
             endpoints: [
                 (1..=first).map(address).collect(),
                 (101..=100 + second).map(address).collect(),
+                (201..=202).map(address).collect(),
             ],
             retry: draw_retry(dice),
             panic_percent,
@@ -63,10 +74,17 @@ impl Plan {
             settle_us: 8_000_000,
             pool_idle,
             balance: Arc::new(draw_balance(dice)),
-            sticky: Arc::new(BalanceSpec {
+            keyed: Arc::new(BalanceSpec {
                 algorithm: Algorithm::ConsistentHash(draw_hash(dice)),
                 ..BalanceSpec::default()
             }),
+            traffic: Arc::new(draw_traffic(dice)),
+            persistence: Arc::new(draw_persistence(dice)),
+            failover: Failover {
+                failback_delay: Duration::from_millis(dice.one_of(&[0, 0, 700])),
+                ..Failover::default()
+            },
+            copied: Fraction::new(1, dice.between(1, 2) as u32).unwrap_or(Fraction::ALL),
             has_small_limits: upstream.breakers != Breakers::default(),
             upstream: Arc::new(upstream),
             timeouts: Timeouts {
@@ -79,111 +97,6 @@ impl Plan {
             },
         }
     }
-
-    /// The configuration with these endpoints; every request and response that passes carries `stamp`.
-    pub(crate) fn config(&self, stamp: u64, listed: &[Vec<SocketAddr>; 2]) -> Config {
-        let rules = [
-            (0, &self.balance, None),
-            (0, &self.balance, Some(Arc::new(self.retry.clone()))),
-            (1, &self.sticky, None),
-        ];
-        let rules = RULES
-            .iter()
-            .zip(rules)
-            .map(|(prefix, (backend, balance, retry))| {
-                let forward = Forward {
-                    destinations: vec![Destination {
-                        weight: Weight::ONE,
-                        tier: Tier::FIRST,
-                        target: Target::Backend(BackendId(backend)),
-                        filters: Vec::new(),
-                    }],
-                    balance: Arc::clone(balance),
-                    upstream: Arc::clone(&self.upstream),
-                    failover: Failover::default(),
-                    retry,
-                    persistence: None,
-                    policy: None,
-                };
-                self.rule(prefix, stamp, forward)
-            });
-        let route = Route {
-            object: ObjectName::new("HTTPRoute", "sim", "route"),
-            created: None,
-            rules: rules.collect(),
-            origin: Origin::default(),
-        };
-        Config {
-            listeners: vec![Arc::new(self.listener())],
-            routes: vec![Arc::new(route)],
-            backends: ["a", "b"].iter().zip(listed).map(backend).collect(),
-        }
-    }
-
-    fn listener(&self) -> Listener {
-        Listener {
-            key: ListenerKey {
-                address: self.listens,
-            },
-            sections: vec![Section {
-                name: "sim/gateway/http".into(),
-                host: HostPattern::Any,
-                port: 80,
-                attachments: vec![Attachment {
-                    route: RouteId(0),
-                    hosts: vec![HostPattern::Any],
-                }],
-                origin: Origin::default(),
-            }],
-            client_ip: ClientIp::Peer,
-        }
-    }
-
-    fn rule(&self, prefix: &str, stamp: u64, forward: Forward) -> Rule {
-        let change = || HeaderChange {
-            set: vec![("x-sim-stamp".into(), stamp.to_string().into())],
-            ..HeaderChange::default()
-        };
-        Rule {
-            key: format!("httproute/sim/route{prefix}").into(),
-            name: None,
-            matches: vec![Match {
-                path: PathMatch::Prefix(prefix.into()),
-                method: None,
-                headers: Vec::new(),
-                query: Vec::new(),
-            }],
-            filters: vec![
-                Filter::RequestHeaders(change()),
-                Filter::ResponseHeaders(change()),
-            ],
-            action: Action::Forward(forward),
-            timeouts: self.timeouts.clone(),
-            traffic: None,
-            origin: Origin::default(),
-        }
-    }
-}
-
-/// The key of a backend, by its index.
-pub(crate) fn backend_key(index: usize) -> &'static str {
-    ["service/sim/a/80", "service/sim/b/80"][index % 2]
-}
-
-/// Endpoints as a backend lists them.
-pub(crate) fn endpoints(addresses: &[SocketAddr]) -> Arc<[Endpoint]> {
-    let endpoint = |address: &SocketAddr| Endpoint::new(EndpointAddress::Tcp(*address));
-    addresses.iter().map(endpoint).collect()
-}
-
-fn backend((name, listed): (&&str, &Vec<SocketAddr>)) -> Arc<Backend> {
-    Arc::new(Backend {
-        key: format!("service/sim/{name}/80").into(),
-        object: ObjectName::new("Service", "sim", *name),
-        endpoints: EndpointSource::Static(endpoints(listed)),
-        dns: DnsSpec::default(),
-        origin: Origin::default(),
-    })
 }
 
 fn draw_retry(dice: &mut Dice) -> Retry {
@@ -217,7 +130,7 @@ fn draw_balance(dice: &mut Dice) -> BalanceSpec {
 fn draw_hash(dice: &mut Dice) -> ConsistentHash {
     // Small tables: a seed must not spend its time on building them.
     let table = if dice.chance(50) {
-        HashTable::Maglev(TableSize::new(251).unwrap_or_default())
+        HashTable::Maglev(TableSize::new(1_021).unwrap_or_default())
     } else {
         HashTable::Ring(RingSize::new(64, 256).unwrap_or_default())
     };
@@ -225,6 +138,35 @@ fn draw_hash(dice: &mut Dice) -> ConsistentHash {
         sources: vec![HashSource::Headers(vec!["x-sim-key".into()])],
         table,
         missing_key: MissingKey::Random,
+    }
+}
+
+fn draw_persistence(dice: &mut Dice) -> Persistence {
+    let absolute_timeout = dice
+        .chance(50)
+        .then(|| Period::clamped(Duration::from_secs(3_600)));
+    let cookie = TokenCookie {
+        path: CookiePath::OfMatch,
+        lifetime: if absolute_timeout.is_some() {
+            CookieLifetime::Permanent
+        } else {
+            CookieLifetime::Session
+        },
+        attributes: Vec::new(),
+    };
+    Persistence {
+        name: SESSION_NAME.into(),
+        carrier: if dice.chance(50) {
+            TokenCarrier::Cookie(cookie)
+        } else {
+            TokenCarrier::Header
+        },
+        absolute_timeout,
+        mode: dice.one_of(&[
+            PersistenceMode::Persistent,
+            PersistenceMode::Persistent,
+            PersistenceMode::Balanced,
+        ]),
     }
 }
 
@@ -266,11 +208,57 @@ fn draw_upstream(dice: &mut Dice, panic_percent: u8, pool_idle: Duration) -> Ups
         ..UpstreamSpec::default()
     };
     spec.connection.idle_timeout = Some(pool_idle);
-    if dice.chance(20) {
-        spec.breakers.endpoint_connections = dice.between(1, 4) as u32;
-    }
-    if dice.chance(20) {
-        spec.breakers.parallel_requests = dice.between(2, 8) as u32;
+    if dice.chance(40) {
+        spec.breakers = draw_breakers(dice);
     }
     spec
+}
+
+/// Some limits that requests will meet.
+fn draw_breakers(dice: &mut Dice) -> Breakers {
+    let mut breakers = Breakers::default();
+    let mut narrow = |limit: &mut u32, least, most| {
+        let drawn = dice.between(least, most) as u32;
+        if dice.chance(35) {
+            *limit = drawn;
+        }
+    };
+    narrow(&mut breakers.connections, 2, 6);
+    narrow(&mut breakers.pending_requests, 1, 3);
+    narrow(&mut breakers.parallel_requests, 2, 8);
+    narrow(&mut breakers.endpoint_connections, 1, 4);
+    narrow(&mut breakers.endpoint_requests, 1, 4);
+    if dice.chance(35) {
+        breakers.retries = RetryLimit::Parallel(dice.between(0, 2) as u32);
+    }
+    breakers
+}
+
+/// What stands before the limited rule: so many requests at once, so often.
+fn draw_traffic(dice: &mut Dice) -> TrafficSpec {
+    let (requests, unit) = dice.one_of(&[
+        (2, RateUnit::Second),
+        (4, RateUnit::Second),
+        (6, RateUnit::Minute),
+        (20, RateUnit::Minute),
+    ]);
+    let rule = RateLimitRule {
+        key: "sim/rate".into(),
+        selectors: Vec::new(),
+        rate: Rate { requests, unit },
+    };
+    TrafficSpec {
+        request_limits: RequestLimits {
+            parallel: dice.chance(60).then(|| ParallelLimit {
+                key: "sim/parallel".into(),
+                requests: dice.between(1, 3) as u32,
+            }),
+            ..RequestLimits::default()
+        },
+        rate_limit: dice.chance(70).then(|| RateLimit {
+            rules: vec![rule],
+            headers: true,
+        }),
+        ..TrafficSpec::default()
+    }
 }

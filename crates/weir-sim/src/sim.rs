@@ -13,9 +13,10 @@ use crate::agenda::Agenda;
 use crate::backend::{Backend, Mode};
 use crate::client::{Act, Client};
 use crate::dice::Dice;
+use crate::homes::{Owners, TierWatch};
 use crate::ledger::Ledger;
 use crate::phase::Phase;
-use crate::plan::Plan;
+use crate::plan::{Listed, Plan};
 use crate::trace::Trace;
 use crate::wire::Wire;
 
@@ -61,15 +62,17 @@ pub(crate) struct Sim {
     pub(crate) drain_us: u64,
     /// The number of the configuration that runs.
     pub(crate) stamp: u64,
-    pub(crate) listed: [Vec<SocketAddr>; 2],
+    pub(crate) listed: Listed,
     /// When [`Self::listed`] changed last.
     pub(crate) listed_us: u64,
     /// When an endpoint was taken out of the configuration.
     pub(crate) unlisted: BTreeMap<SocketAddr, u64>,
     /// How often something happened that may move sessions.
     pub(crate) shakes: u64,
-    /// Where sessions went last, by key: the endpoint, and [`Self::shakes`] then.
-    pub(crate) sessions: BTreeMap<u64, (SocketAddr, u64)>,
+    /// Where keys and tokens went last: the endpoint, and [`Self::shakes`] then.
+    pub(crate) sessions: BTreeMap<String, (SocketAddr, u64)>,
+    pub(crate) owners: Owners,
+    pub(crate) tiers: TierWatch,
     /// Connections of workers to each backend, attempts included.
     pub(crate) dials: BTreeMap<SocketAddr, u32>,
     pub(crate) pooled: BTreeSet<SocketId>,
@@ -173,6 +176,8 @@ impl Sim {
             unlisted: BTreeMap::new(),
             shakes: 0,
             sessions: BTreeMap::new(),
+            owners: Owners::default(),
+            tiers: TierWatch::default(),
             dials: BTreeMap::new(),
             pooled: BTreeSet::new(),
             loads: Vec::new(),
@@ -287,6 +292,7 @@ impl Sim {
         for event in events {
             self.trace(format_args!("{event:?}"));
             self.shakes += 1;
+            self.check_event(&event);
         }
     }
 

@@ -108,6 +108,12 @@ impl Compiler {
         self.live.endpoints()
     }
 
+    /// What rules share of backends, by the keys of those.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn upstreams(&self) -> Vec<(&Arc<str>, &Arc<super::upstream::LiveUpstream>)> {
+        self.live.upstreams.all()
+    }
+
     /// The snapshot of `config`, or `None` when it equals the running one.
     pub(crate) fn compile(&mut self, config: Arc<Config>) -> Option<Arc<Snapshot>> {
         if self.snapshot.generation > 0 && (Arc::ptr_eq(&config, &self.config) || *config == *self.config) {

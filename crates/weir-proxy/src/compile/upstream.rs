@@ -51,6 +51,18 @@ impl Upstreams {
         upstream
     }
 
+    /// All of them, each with the key of its backend, in order of the keys.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn all(&self) -> Vec<(&Arc<str>, &Arc<LiveUpstream>)> {
+        let mut all: Vec<_> = self
+            .by_backend
+            .iter()
+            .flat_map(|(backend, known)| known.iter().map(move |upstream| (backend, upstream)))
+            .collect();
+        all.sort_by_key(|(backend, _)| Arc::clone(backend));
+        all
+    }
+
     /// What goes on at a backend, once per specification.
     pub(crate) fn counters_of(&self, backend: &str) -> impl Iterator<Item = &Counters> {
         let known = self.by_backend.get(backend).into_iter().flatten();
