@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use weir_model::{
-    Algorithm, BalanceSpec, ConsistentHash, Endpoint, EndpointCondition, HashSource, MissingKey, Tier, Weight,
+    Algorithm, BalanceSpec, ConsistentHash, Endpoint, EndpointCondition, MissingKey, Tier, Weight,
 };
 
 use crate::adaptive::Adaptive;
@@ -214,41 +214,6 @@ impl Balancer {
             .is_some_and(|tier| matches!(tier.chooser, Chooser::Adaptive(_) | Chooser::PeakEwma(_)))
     }
 
-    /// Appends what a response says of its pick when the rule asks for it (row CH18), for example
-    /// `policy=ConsistentHash; source=header:foobar; endpoint=10.0.0.1:8080`.
-    pub fn write_report(&self, spec: &BalanceSpec, picked: Picked, out: &mut Vec<u8>) {
-        let policy: &[u8] = match &spec.algorithm {
-            Algorithm::RoundRobin => b"policy=RoundRobin",
-            Algorithm::Random => b"policy=Random",
-            Algorithm::LeastRequest(_) => b"policy=LeastRequest",
-            Algorithm::Adaptive => b"policy=Adaptive",
-            Algorithm::PeakEwma => b"policy=PeakEwma",
-            Algorithm::ConsistentHash(_) => b"policy=ConsistentHash",
-        };
-        out.extend_from_slice(policy);
-        let source: &[u8] = match picked.reason {
-            PickReason::RoundRobin
-            | PickReason::Random
-            | PickReason::LeastRequest
-            | PickReason::Adaptive
-            | PickReason::PeakEwma
-            | PickReason::Hash { .. } => b"",
-            PickReason::Override => b"; source=override",
-            PickReason::Session => b"; source=session",
-            PickReason::MissingKey(MissingKey::Random) => b"; source=none, random",
-            PickReason::MissingKey(MissingKey::RoundRobin) => b"; source=none, round robin",
-            PickReason::MissingKey(MissingKey::LeastRequest) => b"; source=none, least request",
-        };
-        out.extend_from_slice(source);
-        if let PickReason::Hash { source } = picked.reason {
-            write_source(spec, source, out);
-        }
-        if let Some(member) = self.member(picked.index) {
-            out.extend_from_slice(b"; endpoint=");
-            out.extend_from_slice(member.endpoint.address.to_string().as_bytes());
-        }
-    }
-
     #[cold]
     fn refresh(&self, now_ms: u64) {
         self.candidates
@@ -388,35 +353,19 @@ fn is_ready(member: &Member) -> bool {
     member.endpoint.condition == EndpointCondition::Ready && member.endpoint.weight > Weight::ZERO
 }
 
-fn write_source(spec: &BalanceSpec, source: u8, out: &mut Vec<u8>) {
-    let Algorithm::ConsistentHash(hash) = &spec.algorithm else {
-        return;
-    };
-    let (kind, names): (&str, Vec<&str>) = match hash.sources.get(usize::from(source)) {
-        Some(HashSource::SourceIp { .. }) => ("source-ip", Vec::new()),
-        Some(HashSource::Headers(names)) => ("header:", names.iter().map(|name| &**name).collect()),
-        Some(HashSource::Cookie(cookie)) => ("cookie:", vec![&*cookie.name]),
-        Some(HashSource::QueryParams(names)) => ("query:", names.iter().map(|name| &**name).collect()),
-        None => return,
-    };
-    out.extend_from_slice(b"; source=");
-    out.extend_from_slice(kind.as_bytes());
-    out.extend_from_slice(names.join(",").as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use weir_model::{Choices, CookieSpec, EndpointOverride, HashTable, LeastRequest, SlowStart};
+    use weir_model::{Choices, EndpointOverride, HashTable, LeastRequest, SlowStart};
 
     use super::*;
     use crate::Unavailable;
     use crate::world::{World, balancer, hold, members, spec};
 
-    fn hash(sources: Vec<HashSource>, missing_key: MissingKey) -> Algorithm {
+    fn hash(missing_key: MissingKey) -> Algorithm {
         Algorithm::ConsistentHash(ConsistentHash {
-            sources,
+            sources: Vec::new(),
             table: HashTable::default(),
             missing_key,
         })
@@ -435,7 +384,7 @@ mod tests {
                 choices: Choices::Sample(2),
                 bias_milli: 700,
             }),
-            hash(Vec::new(), MissingKey::Random),
+            hash(MissingKey::Random),
         ]
     }
 
@@ -531,7 +480,7 @@ mod tests {
             aggression_milli: 1_000,
             min_weight_percent: 0,
         });
-        for algorithm in [Algorithm::Random, hash(Vec::new(), MissingKey::RoundRobin)] {
+        for algorithm in [Algorithm::Random, hash(MissingKey::RoundRobin)] {
             let balancer = Balancer::new(
                 &BalanceSpec {
                     slow_start,
@@ -585,75 +534,6 @@ mod tests {
                 world.try_pick(&balancer, Some(1)),
                 Err(NoPick::Unavailable),
                 "{algorithm:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn ch18_the_report_names_policy_source_and_endpoint() {
-        let cookie = CookieSpec {
-            name: "FooBar".into(),
-            ttl: None,
-            attributes: Vec::new(),
-        };
-        let sources = vec![
-            HashSource::Headers(vec!["one".into(), "two".into()]),
-            HashSource::Cookie(cookie),
-            HashSource::QueryParams(vec!["user".into()]),
-            HashSource::SourceIp {
-                prefix_length_v4: 32,
-                prefix_length_v6: 128,
-            },
-        ];
-        let hashed = hash(sources, MissingKey::Random);
-        for (algorithm, reason, expected) in [
-            (Algorithm::RoundRobin, PickReason::RoundRobin, "policy=RoundRobin"),
-            (
-                Algorithm::Random,
-                PickReason::Override,
-                "policy=Random; source=override",
-            ),
-            (
-                Algorithm::Random,
-                PickReason::Session,
-                "policy=Random; source=session",
-            ),
-            (
-                hashed.clone(),
-                PickReason::Hash { source: 0 },
-                "policy=ConsistentHash; source=header:one,two",
-            ),
-            (
-                hashed.clone(),
-                PickReason::Hash { source: 1 },
-                "policy=ConsistentHash; source=cookie:FooBar",
-            ),
-            (
-                hashed.clone(),
-                PickReason::Hash { source: 2 },
-                "policy=ConsistentHash; source=query:user",
-            ),
-            (
-                hashed.clone(),
-                PickReason::Hash { source: 3 },
-                "policy=ConsistentHash; source=source-ip",
-            ),
-            (
-                hashed,
-                PickReason::MissingKey(MissingKey::Random),
-                "policy=ConsistentHash; source=none, random",
-            ),
-        ] {
-            let spec = spec(algorithm);
-            let mut text = Vec::new();
-            Balancer::new(&spec, members(&[1; 4])).write_report(
-                &spec,
-                Picked { index: 1, reason },
-                &mut text,
-            );
-            assert_eq!(
-                text.escape_ascii().to_string(),
-                format!("{expected}; endpoint=10.0.0.2:8080")
             );
         }
     }

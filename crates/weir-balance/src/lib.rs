@@ -27,6 +27,7 @@ mod modulus;
 mod override_host;
 mod peak_ewma;
 mod pick;
+mod pick_report;
 mod placement;
 mod random;
 mod rate;
