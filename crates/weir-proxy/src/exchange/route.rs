@@ -1,7 +1,6 @@
 //! Stop 5: which rule serves the request, and which of its destinations.
 
 use weir_balance::{HashKey, request_key};
-use weir_route::RequestParts;
 
 use super::persistence::Visit;
 use super::view::Fields;
@@ -41,18 +40,9 @@ pub(super) fn find<'v>(exchange: &mut Exchange<'_>, snapshot: &'v Snapshot) -> R
     let listener = &snapshot.listeners[index];
     request::find_client(exchange, &listener.client_ip);
     request::check_scheme(exchange)?;
-    let scratch = &*exchange.scratch;
-    let bytes = scratch.input.pinned();
-    let hit = listener.router.find(&RequestParts {
-        host: &scratch.host,
-        path: exchange.path(),
-        query: exchange.query(),
-        method: scratch.head.method.name(bytes),
-        headers: &Fields {
-            fields: &scratch.head.fields,
-            bytes,
-        },
-    })?;
+    let hit = listener
+        .router
+        .find(&exchange.parts(&Fields::of_request(exchange)))?;
     let (Some(rule), Some(section)) = (
         snapshot.rule(hit.route, hit.rule),
         listener.sections.get(hit.section as usize),

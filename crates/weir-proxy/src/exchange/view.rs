@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use weir_balance::KeyView;
-use weir_route::HeaderView;
+use weir_route::{HeaderView, RequestParts};
 use weir_wire::{Known, cookie, query};
 
 use super::Exchange;
@@ -12,6 +12,31 @@ use super::Exchange;
 pub(super) struct Fields<'a> {
     pub(super) fields: &'a weir_wire::Fields,
     pub(super) bytes: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// Those of the exchange's request.
+    #[inline]
+    pub(super) fn of_request(exchange: &'a Exchange<'_>) -> Self {
+        Self {
+            fields: &exchange.scratch.head.fields,
+            bytes: exchange.head(),
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// The request as matches see it; `fields` are its own.
+    #[inline]
+    pub(super) fn parts<'p>(&'p self, fields: &'p Fields<'p>) -> RequestParts<'p> {
+        RequestParts {
+            host: &self.scratch.host,
+            path: self.path(),
+            query: self.query(),
+            method: self.scratch.head.method.name(fields.bytes),
+            headers: fields,
+        }
+    }
 }
 
 impl HeaderView for Fields<'_> {

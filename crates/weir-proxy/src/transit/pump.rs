@@ -242,11 +242,7 @@ impl Pump {
             return self.poll_encoded(task, source, input, sink, output);
         }
         if self.reader == Reader::Done && self.direct == 0 {
-            self.stall = Stall::Sink;
-            let sent = output.sent();
-            let flushed = output.poll_flush(sink, task);
-            self.progress += u64::from(output.sent() > sent);
-            return flushed.map_err(|_| PumpFailure::Sink);
+            return self.poll_flush(task, sink, output);
         }
         loop {
             self.decode_all(input, output)?;
@@ -258,17 +254,45 @@ impl Pump {
             if !input.is_empty() {
                 continue;
             }
-            self.stall = Stall::Source;
-            match ready!(input.poll_fill(source, task, self.input_bytes)) {
-                Ok(0) if self.reader == Reader::UntilClose => self.finish(output),
-                Ok(0) => return Poll::Ready(Err(PumpFailure::SourceEnded)),
-                Ok(length) => {
-                    self.received += length as u64;
-                    self.progress += 1;
-                }
-                Err(_) => return Poll::Ready(Err(PumpFailure::Source)),
-            }
+            ready!(self.poll_read(task, source, input, output))?;
         }
+    }
+
+    /// Reads more, or takes note that there is no more.
+    #[inline]
+    fn poll_read(
+        &mut self,
+        task: &mut Context<'_>,
+        source: &mut Stream,
+        input: &mut Input,
+        output: &mut Output,
+    ) -> Poll<Result<(), PumpFailure>> {
+        self.stall = Stall::Source;
+        match ready!(input.poll_fill(source, task, self.input_bytes)) {
+            Ok(0) if self.reader == Reader::UntilClose => self.finish(output),
+            Ok(0) => return Poll::Ready(Err(PumpFailure::SourceEnded)),
+            Ok(length) => {
+                self.received += length as u64;
+                self.progress += 1;
+            }
+            Err(_) => return Poll::Ready(Err(PumpFailure::Source)),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes all of the output.
+    #[inline]
+    fn poll_flush(
+        &mut self,
+        task: &mut Context<'_>,
+        sink: &mut Stream,
+        output: &mut Output,
+    ) -> Poll<Result<(), PumpFailure>> {
+        self.stall = Stall::Sink;
+        let sent = output.sent();
+        let flushed = output.poll_flush(sink, task);
+        self.progress += u64::from(output.sent() > sent);
+        flushed.map_err(|_| PumpFailure::Sink)
     }
 
     /// Reads and forgets the rest of the body; ready when it has ended, or with an error when it does not within

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use weir_net::Stream;
 use weir_wire::h1::chunked::write_chunk;
 
-use super::{Encoder, Framing, Input, Output, Pump, PumpFailure, Reader, Stall};
+use super::{Encoder, Framing, Input, Output, Pump, PumpFailure, Reader};
 
 /// Data encoded in one turn at most, before others have theirs.
 const TURN_BYTES: usize = 32 * 1024;
@@ -100,15 +100,8 @@ impl Pump {
             if self.reader == Reader::Done {
                 return Poll::Ready(Ok(()));
             }
-            self.stall = Stall::Source;
-            match input.poll_fill(source, task, self.input_bytes) {
-                Poll::Ready(Ok(0)) if self.reader == Reader::UntilClose => self.finish(output),
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(PumpFailure::SourceEnded)),
-                Poll::Ready(Ok(length)) => {
-                    self.received += length as u64;
-                    self.progress += 1;
-                }
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(PumpFailure::Source)),
+            match self.poll_read(task, source, input, output) {
+                Poll::Ready(read) => read?,
                 Poll::Pending if encoding.encoder.is_dirty() => {
                     encoding.encoder.flush().map_err(|_| PumpFailure::Encoder)?;
                     self.moved += encoding.frame(output);
@@ -125,11 +118,7 @@ impl Pump {
         sink: &mut Stream,
         output: &mut Output,
     ) -> Poll<Result<(), PumpFailure>> {
-        self.stall = Stall::Sink;
-        let sent = output.sent();
-        let flushed = output.poll_flush(sink, task);
-        self.progress += u64::from(output.sent() > sent);
-        ready!(flushed).map_err(|_| PumpFailure::Sink)?;
+        ready!(self.poll_flush(task, sink, output))?;
         output.clear();
         Poll::Ready(Ok(()))
     }

@@ -68,18 +68,8 @@ impl Taken<'_> {
 }
 
 fn buckets<'l>(exchange: &Exchange<'_>, limits: &'l [CompiledLimit]) -> Vec<Taken<'l>> {
-    let scratch = &*exchange.scratch;
-    let bytes = exchange.head();
-    let request = RequestParts {
-        host: &scratch.host,
-        path: exchange.path(),
-        query: exchange.query(),
-        method: scratch.head.method.name(bytes),
-        headers: &Fields {
-            fields: &scratch.head.fields,
-            bytes,
-        },
-    };
+    let fields = Fields::of_request(exchange);
+    let request = exchange.parts(&fields);
     let counting = limits.iter().filter(|limit| !limit.selectors.is_empty());
     let mut buckets: Vec<_> = counting
         .filter_map(|limit| bucket(exchange, &request, limit))
