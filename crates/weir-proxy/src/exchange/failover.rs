@@ -12,6 +12,14 @@ use super::route::{Found, Way};
 use super::{Exchange, Failure, outbound};
 use crate::compile::{CompiledForward, Goal, Snapshot};
 
+/// What another way is looked for with.
+pub(super) struct Detour<'d, 'v, 'e> {
+    exchange: &'d mut Exchange<'e>,
+    snapshot: &'v Snapshot,
+    found: &'d Found<'v>,
+    tries: &'d mut Tries<'v>,
+}
+
 /// Chooses among the destinations of a rule that has a spread.
 #[inline(never)]
 pub(super) fn choose<'v>(
@@ -56,98 +64,131 @@ fn spread_over<'v>(
     }
 }
 
-/// The way again, now that a first probe has ended: another destination may be the better one.
-#[cold]
-pub(super) fn choose_again<'v>(
-    exchange: &mut Exchange<'_>,
-    snapshot: &'v Snapshot,
-    found: &Found<'v>,
-    way: Way<'v>,
-    tries: &mut Tries<'v>,
-) -> Result<Way<'v>, Failure> {
-    let Some(spread) = &way.forward.spread else {
-        return Ok(way);
-    };
-    match spread_over(exchange, snapshot, found, (way.forward, spread), (way.key, &[])) {
-        Some(next) => turn_to(exchange, found, way, next?, tries),
-        None => Ok(way),
-    }
-}
-
-/// The way of the try that follows one which came to nothing: to another tier when this one has had the tries that its
-/// rule grants it, or when nothing could be sent to any of its endpoints.
-#[cold]
-pub(super) fn move_on<'v>(
-    exchange: &mut Exchange<'_>,
-    snapshot: &'v Snapshot,
-    found: &Found<'v>,
-    way: Way<'v>,
-    tries: &mut Tries<'v>,
-) -> Result<Way<'v>, Failure> {
-    let (Some((in_tier, end)), Some(balancer)) = (tries.standing(), snapshot.balancer(way.slot)) else {
-        return Ok(way);
-    };
-    let granted = way
-        .forward
-        .retry
-        .as_ref()
-        .and_then(|retry| retry.attempts_per_tier);
-    let is_used_up = granted.is_some_and(|granted| in_tier >= granted.get());
-    if is_used_up && leave_tier(&balancer.balancer, tries) {
-        return Ok(way);
-    }
-    let is_unreached = end == TryEnd::Unreached && tries.tried().len() >= balancer.endpoints.len();
-    if is_unreached
-        && way.visit.as_ref().is_some_and(|visit| visit.is_named())
-        && way.forward.spread.is_none()
-    {
-        return leave_session(exchange, found, way, tries);
-    }
-    let spread = way.forward.spread.as_ref().filter(|_| is_used_up || is_unreached);
-    let Some(spread) = spread else {
-        return Ok(way);
-    };
-    let mut passed = tries.passed().to_vec();
-    passed.extend(place_of(&way));
-    match spread_over(
-        exchange,
-        snapshot,
-        found,
-        (way.forward, spread),
-        (way.key, &passed),
-    ) {
-        Some(Ok(next)) => turn_to(exchange, found, way, next, tries),
-        Some(Err(_)) | None => {
-            tries.begin_anew();
-            Ok(way)
+impl<'d, 'v, 'e> Detour<'d, 'v, 'e> {
+    /// A look for another way than the one that the exchange is on.
+    #[cold]
+    pub(super) fn from(
+        exchange: &'d mut Exchange<'e>,
+        snapshot: &'v Snapshot,
+        found: &'d Found<'v>,
+        tries: &'d mut Tries<'v>,
+    ) -> Self {
+        Self {
+            exchange,
+            snapshot,
+            found,
+            tries,
         }
     }
-}
 
-/// A session whose whole destination cannot be reached goes on at another one.
-fn leave_session<'v>(
-    exchange: &mut Exchange<'_>,
-    found: &Found<'v>,
-    way: Way<'v>,
-    tries: &mut Tries<'v>,
-) -> Result<Way<'v>, Failure> {
-    let forward = way.forward;
-    let left = place_of(&way);
-    let is_other = |place: u32| Some(place) != left;
-    let place = forward.split.next_usable(&found.rule.live.cursor, is_other);
-    let destination = place.and_then(|place| forward.destinations.get(place as usize));
-    match destination.map(|destination| (destination, &destination.goal)) {
-        Some((destination, Goal::Balancer { slot, .. })) => {
-            let next = Way {
-                forward,
-                destination,
-                slot: *slot,
-                key: way.key,
-                visit: None,
-            };
-            turn_to(exchange, found, way, next, tries)
+    /// The way again, now that a first probe has ended: another destination may be the better one.
+    #[cold]
+    pub(super) fn choose_again(mut self, way: Way<'v>) -> Result<Way<'v>, Failure> {
+        let Some(spread) = &way.forward.spread else {
+            return Ok(way);
+        };
+        match self.spread_over(&way, spread, &[]) {
+            Some(next) => self.turn_to(way, next?),
+            None => Ok(way),
         }
-        Some((_, Goal::Answer(_))) | None => Ok(way),
+    }
+
+    /// The way of the try that follows one which came to nothing: to another tier when this one has had the tries that its
+    /// rule grants it, or when nothing could be sent to any of its endpoints.
+    #[cold]
+    pub(super) fn move_on(mut self, way: Way<'v>) -> Result<Way<'v>, Failure> {
+        let tries = &mut *self.tries;
+        let (Some((in_tier, end)), Some(balancer)) = (tries.standing(), self.snapshot.balancer(way.slot))
+        else {
+            return Ok(way);
+        };
+        let granted = way
+            .forward
+            .retry
+            .as_ref()
+            .and_then(|retry| retry.attempts_per_tier);
+        let is_used_up = granted.is_some_and(|granted| in_tier >= granted.get());
+        if is_used_up && leave_tier(&balancer.balancer, tries) {
+            return Ok(way);
+        }
+        let is_unreached = end == TryEnd::Unreached && tries.tried().len() >= balancer.endpoints.len();
+        if is_unreached
+            && way.visit.as_ref().is_some_and(|visit| visit.is_named())
+            && way.forward.spread.is_none()
+        {
+            return self.leave_session(way);
+        }
+        let spread = way.forward.spread.as_ref().filter(|_| is_used_up || is_unreached);
+        let Some(spread) = spread else {
+            return Ok(way);
+        };
+        let mut passed = tries.passed().to_vec();
+        passed.extend(place_of(&way));
+        match self.spread_over(&way, spread, &passed) {
+            Some(Ok(next)) => self.turn_to(way, next),
+            Some(Err(_)) | None => self.begin_anew(way, spread),
+        }
+    }
+
+    /// All tiers have had their tries: the one that is best off has the next.
+    fn begin_anew(mut self, way: Way<'v>, spread: &Arc<Spread>) -> Result<Way<'v>, Failure> {
+        let way = match self.spread_over(&way, spread, &[]) {
+            Some(Ok(next)) => self.turn_to(way, next)?,
+            Some(Err(_)) | None => way,
+        };
+        self.tries.begin_anew();
+        Ok(way)
+    }
+
+    fn spread_over(
+        &self,
+        way: &Way<'v>,
+        spread: &Arc<Spread>,
+        passed: &[u32],
+    ) -> Option<Result<Way<'v>, Failure>> {
+        let to = (way.forward, spread);
+        spread_over(self.exchange, self.snapshot, self.found, to, (way.key, passed))
+    }
+
+    /// A session whose whole destination cannot be reached goes on at another one.
+    fn leave_session(mut self, way: Way<'v>) -> Result<Way<'v>, Failure> {
+        let forward = way.forward;
+        let left = place_of(&way);
+        let is_other = |place: u32| Some(place) != left;
+        let place = forward.split.next_usable(&self.found.rule.live.cursor, is_other);
+        let destination = place.and_then(|place| forward.destinations.get(place as usize));
+        match destination.map(|destination| (destination, &destination.goal)) {
+            Some((destination, Goal::Balancer { slot, .. })) => {
+                let next = Way {
+                    forward,
+                    destination,
+                    slot: *slot,
+                    key: way.key,
+                    visit: None,
+                };
+                self.turn_to(way, next)
+            }
+            Some((_, Goal::Answer(_))) | None => Ok(way),
+        }
+    }
+
+    /// Goes another way from now on: the request is written anew, since destinations have filters of their own.
+    fn turn_to(&mut self, mut way: Way<'v>, mut next: Way<'v>) -> Result<Way<'v>, Failure> {
+        if std::ptr::eq(way.destination, next.destination) {
+            next.visit = way.visit;
+            return Ok(next);
+        }
+        match place_of(&way) {
+            Some(given_up) if self.tries.move_to(&next, given_up) => {
+                next.visit = way.visit.take();
+                if let Some(visit) = &mut next.visit {
+                    visit.leave();
+                }
+                outbound::rewrite_head(self.exchange, self.found, &next)?;
+                Ok(next)
+            }
+            Some(_) | None => Ok(way),
+        }
     }
 }
 
@@ -166,31 +207,6 @@ fn leave_tier(balancer: &Balancer, tries: &mut Tries<'_>) -> bool {
         );
     }
     has_others
-}
-
-/// Goes another way from now on: the request is written anew, since destinations have filters of their own.
-fn turn_to<'v>(
-    exchange: &mut Exchange<'_>,
-    found: &Found<'v>,
-    mut way: Way<'v>,
-    mut next: Way<'v>,
-    tries: &mut Tries<'v>,
-) -> Result<Way<'v>, Failure> {
-    if std::ptr::eq(way.destination, next.destination) {
-        next.visit = way.visit;
-        return Ok(next);
-    }
-    match place_of(&way) {
-        Some(given_up) if tries.move_to(&next, given_up) => {
-            next.visit = way.visit.take();
-            if let Some(visit) = &mut next.visit {
-                visit.leave();
-            }
-            outbound::rewrite_head(exchange, found, &next)?;
-            Ok(next)
-        }
-        Some(_) | None => Ok(way),
-    }
 }
 
 /// Which of the destinations it leads to.

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
+use super::failover::Detour;
 use super::pick::Tries;
 use super::respond::Reply;
 use super::route::Found;
 use super::{
-    Client, Exchange, Failure, Next, account, failover, feedback, forward, passive, pending, pick, policy,
-    replace, request, respond, retry, route, signals,
+    Client, Exchange, Failure, Next, account, feedback, forward, passive, pending, pick, policy, replace,
+    request, respond, retry, route, signals,
 };
 use crate::compile::Snapshot;
 use crate::transit::RequestScratch;
@@ -56,7 +57,7 @@ async fn serve<'v>(
     let mut tries = Tries::begin(exchange.worker.index, &way)?;
     if pending::is_to_wait(exchange, snapshot, &way) {
         Box::pin(pending::wait(exchange, snapshot, &way)).await;
-        way = failover::choose_again(exchange, snapshot, found, way, &mut tries)?;
+        way = Detour::from(exchange, snapshot, found, &mut tries).choose_again(way)?;
     }
     let (chosen, answered) = loop {
         // In a scope of its own, so that what waits for the next try does not hold the last one.
@@ -72,7 +73,7 @@ async fn serve<'v>(
             }
         };
         waiting.await?;
-        way = failover::move_on(exchange, snapshot, found, way, &mut tries)?;
+        way = Detour::from(exchange, snapshot, found, &mut tries).move_on(way)?;
     };
     if let Some(rules) = found.rule.responses() {
         return Box::pin(replace::relay(exchange, found, rules, (&way, chosen), answered)).await;

@@ -2,10 +2,13 @@
 //! `faultInjection`, `requestBuffer`, `rateLimit.local`).
 
 use std::net::IpAddr;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::docs::yaml_block;
-use crate::harness::{Backends, Client, Gateway, free_port, gateway_and_service, head};
+use crate::harness::{
+    Backends, Client, Gateway, PATIENCE, answer_of, free_port, gateway_and_service, head, scripted,
+};
 
 /// A route `shop` under the documentation's policy of this name.
 fn documented(port: u16, backend: u16, policy: &str) -> String {
@@ -161,5 +164,202 @@ fn kt26_sizes_are_bounded_as_documented() {
             client.send("x".repeat(length));
         }
         assert_eq!(client.response("POST").status, status, "{length}");
+    }
+}
+
+#[test]
+fn kt26_a_hundred_requests_at_once_are_let_in_as_documented() {
+    const LIMIT: usize = 100;
+    let gate = Arc::new((Mutex::new((0, false)), Condvar::new()));
+    let own = Arc::clone(&gate);
+    let backend = scripted(move |_| {
+        let (state, changed) = &*own;
+        let mut state = state.lock().expect("not poisoned");
+        state.0 += 1;
+        changed.notify_all();
+        let _open = changed
+            .wait_while(state, |(_, is_open)| !*is_open)
+            .expect("not poisoned");
+        answer_of("held", 200, "")
+    });
+    let port = free_port();
+    let gateway = Gateway::start_with(port, &documented(port, backend, "sizes"), &["--reason-header"]);
+    let mut held: Vec<Client> = (0..LIMIT)
+        .map(|_| {
+            let mut client = Client::connect(gateway.address);
+            client.send(head("GET", "/", &[]));
+            client
+        })
+        .collect();
+    let (state, changed) = &*gate;
+    let all_came = changed
+        .wait_timeout_while(state.lock().expect("not poisoned"), PATIENCE, |(came, _)| {
+            *came < LIMIT
+        })
+        .expect("not poisoned");
+    assert_eq!(all_came.0.0, LIMIT);
+    drop(all_came);
+    let mut client = Client::connect(gateway.address);
+    let refused = client.get("/", &[]);
+    assert_eq!(
+        (
+            refused.status,
+            refused.header("x-weir-reason"),
+            refused.header("retry-after")
+        ),
+        (503, Some("parallel_requests_full"), Some("1"))
+    );
+    state.lock().expect("not poisoned").1 = true;
+    changed.notify_all();
+    for client in &mut held {
+        assert_eq!(client.response("GET").pod(), "held");
+    }
+    assert_eq!(client.get("/", &[]).pod(), "held");
+}
+
+#[test]
+fn kt33_everybody_else_has_twenty_a_second_together_as_documented() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let config = documented(port, backends.ports()[0], "rates");
+    let gateway = Gateway::start(port, &config);
+    let ask = |source: &str| {
+        let source: IpAddr = source.parse().expect("an address");
+        Client::connect_from(source, gateway.address).get("/", &[])
+    };
+    let (mut refused, begun) = (0, Instant::now());
+    for place in 0..60 {
+        let response = ask(["127.0.0.1", "127.0.0.2", "127.0.0.3"][place % 3]);
+        assert_eq!(response.header("x-ratelimit-limit"), Some("20"));
+        assert!(place >= 20 || response.status == 200, "{place}: {response:?}");
+        refused += u32::from(response.status == 429);
+    }
+    // Twenty at once, and one more each 50 ms.
+    let let_in = 20 + begun.elapsed().as_millis() / 50 + 1;
+    assert!(
+        u128::from(60 - refused) <= let_in,
+        "{refused} refused, {let_in} may pass"
+    );
+    // Without the fields, when the rule says so.
+    let plain = "limit: {requests: 20, unit: Second}";
+    assert_eq!(config.matches(plain).count(), 1);
+    let quiet = config.replace(plain, &format!("{plain}\n        xRateLimitHeaders: \"Off\""));
+    gateway.rewrite(&quiet, "generation 2 in force");
+    let names = ask("127.0.0.1").headers;
+    assert!(
+        names.iter().all(|(name, _)| !name.contains("ratelimit")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_faults_time_does_not_count_against_the_request_timeout_as_documented() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let config = documented(port, backends.ports()[0], "faults");
+    let bounded =
+        "  timeout: {http: {requestTimeout: 1s}}\n  faultInjection:\n    delay: {fixedDelay: 1500ms, ";
+    let written = "  faultInjection:\n    delay: {fixedDelay: 50ms, ";
+    assert_eq!(config.matches(written).count(), 1);
+    let config = config
+        .replace(written, bounded)
+        .replace("percentage: 50}", "percentage: 0}");
+    let gateway = Gateway::start(port, &config);
+    let begun = Instant::now();
+    assert_eq!(Client::connect(gateway.address).get("/", &[]).pod(), "backend-1");
+    assert!(begun.elapsed() >= Duration::from_millis(1_500));
+}
+
+#[test]
+fn a_buffered_request_is_forwarded_whole_with_a_length_as_documented() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let config = documented(port, backends.ports()[0], "buffer");
+    let gateway = Gateway::start(port, &config);
+    let mut client = Client::connect(gateway.address);
+    let fields = [("transfer-encoding", "chunked"), ("trailer", "x-late")];
+    client.send(head("POST", "/", &fields));
+    client.send("5\r\nfirst\r\n");
+    // Another one that comes later overtakes it.
+    assert_eq!(Client::connect(gateway.address).get("/", &[]).pod(), "backend-1");
+    assert_eq!(backends.requests(), [1]);
+    client.send("6\r\nsecond\r\n0\r\nx-late: 1\r\n\r\n");
+    let response = client.response("POST");
+    assert_eq!(response.status, 200);
+    assert_eq!(backends.requests(), [2]);
+    let sent = &response.json()["headers"];
+    assert_eq!(sent["Content-Length"][0], "11");
+    assert!(
+        sent["Transfer-Encoding"].is_null() && sent["X-Late"].is_null(),
+        "{sent}"
+    );
+}
+
+#[test]
+fn the_first_that_objects_answers_in_the_documented_order() {
+    let backends = Backends::start(1);
+    let (port, backend) = (free_port(), backends.ports()[0]);
+    let tenant = |name: &str, faults: &str| {
+        format!(
+            "
+  - name: {name}
+    path_prefix: /{name}/
+    services: [{{name: s, url: 'http://127.0.0.1:{backend}'}}]
+    throttle: 1
+    request_limits: {{max_url_size: 40}}
+    basic_auth: {{users: [{{name: ann, password: password}}]}}
+    rate_limit: {{requests: 1, unit: hour}}
+    filters: [{{type: CORS, cors: {{allowOrigins: ['https://a.example']}}}}]
+    policy: {{{faults}requestBuffer: {{limit: 4}}}}"
+        )
+    };
+    let faults = "faultInjection: {abort: {httpStatus: 418, percentage: 100}}, ";
+    let config = format!(
+        "server: {{port: {port}}}\ntenants:{}{}\n",
+        tenant("plain", ""),
+        tenant("faulty", faults)
+    );
+    let gateway = Gateway::start_with(port, &config, &["--reason-header"]);
+    let known = ("authorization", "Basic YW5uOnBhc3N3b3Jk");
+    let ask = |method: &str, target: &str, fields: &[(&str, &str)]| {
+        let mut client = Client::connect(gateway.address);
+        client.send(head(method, target, fields));
+        let response = client.response(method);
+        let reason = response.header("x-weir-reason").unwrap_or_default().to_owned();
+        (response.status, reason)
+    };
+    let said = |status: u16, reason: &str| (status, reason.to_owned());
+    let (long, preflight) = (
+        "/plain/".to_owned() + &"x".repeat(40),
+        [
+            ("origin", "https://a.example"),
+            ("access-control-request-method", "GET"),
+        ],
+    );
+    let busy = said(503, "parallel_requests_full");
+    // Has the one place, and takes the one token.
+    let mut slow = Client::connect(gateway.address);
+    slow.send(head("POST", "/plain/", &[known, ("content-length", "3")]));
+    while ask("GET", "/plain/", &[]) != busy {}
+    assert_eq!(ask("GET", &long, &[]), said(414, "target_too_long"));
+    assert_eq!(ask("OPTIONS", "/plain/", &preflight), busy);
+    slow.send("abc");
+    assert_eq!(slow.response("POST").status, 200);
+
+    let large = ("content-length", "5");
+    for (method, target, fields, expected) in [
+        ("GET", "/faulty/", &[][..], said(418, "fault_abort")),
+        ("OPTIONS", "/faulty/", &preflight, said(418, "fault_abort")),
+        ("OPTIONS", "/plain/", &preflight, said(204, "")),
+        ("POST", "/plain/", &[large], said(401, "credentials_missing")),
+        ("POST", "/plain/", &[known, large], said(413, "body_too_large")),
+        ("POST", "/plain/", &[known], said(429, "rate_limited")),
+    ] {
+        let mut found = ask(method, target, fields);
+        // The place of the one before is free once its response is out: perhaps a moment after that has come.
+        while found == busy {
+            found = ask(method, target, fields);
+        }
+        assert_eq!(found, expected, "{method} {target} {fields:?}");
     }
 }
