@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::harness::{Backend, Plan, Response, Rig, eventually, forward_to, prefix_rule, respond};
@@ -129,14 +130,58 @@ fn rl08_a_seed_repeats_every_choice() {
     assert!(first.iter().filter(|count| **count > 0).count() > 1);
 }
 
+/// Time as the number of requests that the fast endpoints have answered: no load of the machine changes who is slow.
+#[derive(Default)]
+struct Course {
+    place: Mutex<Place>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct Place {
+    answered: usize,
+    /// Requests that the slow endpoint has not answered yet.
+    held: usize,
+    /// Clients that have requests left.
+    clients: usize,
+}
+
+impl Course {
+    fn step(&self, change: impl FnOnce(&mut Place)) {
+        change(&mut self.place.lock().unwrap());
+        self.moved.notify_all();
+    }
+
+    /// Takes as long as so many answers of the others, or until nobody is left who could get one.
+    fn hold(&self, answers: usize) {
+        let mut place = self.place.lock().unwrap();
+        let due = place.answered + answers;
+        place.held += 1;
+        self.moved.notify_all();
+        let is_to_wait = |place: &mut Place| place.answered < due && place.held < place.clients;
+        let mut place = self.moved.wait_while(place, is_to_wait).unwrap();
+        place.held -= 1;
+    }
+}
+
 #[test]
 fn lb01_a_slow_endpoint_gets_little() {
-    let slow = Backend::answering(|_| {
-        std::thread::sleep(Duration::from_millis(150));
+    const CLIENTS: usize = 20;
+    let course = Arc::new(Course::default());
+    course.step(|place| place.clients = CLIENTS);
+    let seen = Arc::clone(&course);
+    let slow = Backend::answering(move |_| {
+        seen.hold(150);
         respond(200, "", b"")
     });
     let fast: Vec<_> = (0..3)
-        .map(|_| Backend::answering(|_| respond(200, "", b"")))
+        .map(|_| {
+            let seen = Arc::clone(&course);
+            Backend::answering(move |_| {
+                seen.step(|place| place.answered += 1);
+                respond(200, "", b"")
+            })
+        })
         .collect();
     let mut all = vec![slow.address];
     all.extend(addresses(&fast));
@@ -148,10 +193,11 @@ fn lb01_a_slow_endpoint_gets_little() {
         },
     );
     std::thread::scope(|scope| {
-        for _ in 0..20 {
+        for _ in 0..CLIENTS {
             scope.spawn(|| {
                 let mut client = rig.client();
                 (0..30).for_each(|_| assert_eq!(client.get("/").status, 200));
+                course.step(|place| place.clients -= 1);
             });
         }
     });

@@ -246,7 +246,8 @@ fn lb28_the_time_for_one_try_moves_on_to_another_endpoint() {
     }
     let met = arrived.load(Ordering::SeqCst);
     assert!((3..=6).contains(&met), "{met}");
-    assert!(start.elapsed() >= Duration::from_millis(80) * met as u32);
+    // The workers' clock counts whole milliseconds: of each try less than one may be missing.
+    assert!(start.elapsed() > Duration::from_millis(79) * met as u32);
     // A POST may have been received: whoever meets the mute one is told so.
     let statuses: Vec<u16> = (0..4)
         .map(|_| {

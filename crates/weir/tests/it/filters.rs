@@ -337,7 +337,8 @@ fn ga03_timeouts_of_a_rule_end_in_504() {
             504,
             "{path}"
         );
-        assert!(started.elapsed() >= Duration::from_millis(200), "{path}");
+        // The workers' clock counts whole milliseconds: less than one may be missing.
+        assert!(started.elapsed() > Duration::from_millis(199), "{path}");
         assert!(started.elapsed() < Duration::from_secs(8), "{path}");
         assert_eq!(ask(&gateway, "GET", path, &[]).status, 200, "{path}");
     }

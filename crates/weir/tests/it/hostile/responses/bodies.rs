@@ -1,8 +1,9 @@
 //! Bodies that break off, and what follows a response (rows 8 and 12).
 
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::case::{Case, POISON, Sees, check, see, sends};
+use super::case::{Case, POISON, Sees, await_sent, check, see, sends};
 use crate::hostile::stage::{
     End, HIDDEN, Raw, SOON, Scripted, Then, all, get, ok, once, site, site_with, statuses,
 };
@@ -112,11 +113,14 @@ fn rl05_row12_what_follows_a_response_poisons_nothing() {
     }
     check(cases);
     // Around the size of the buffers.
+    let (sent, all_sent) = channel();
     let backend = Scripted::start(
         move |request, line| match request.target().strip_prefix("/large/") {
             Some(length) => {
                 let length: usize = length.parse().expect("a length");
                 line.send(ok(&large[..length]) + POISON);
+                // The test may be over.
+                let _heard = sent.send(length);
                 Then::Next
             }
             None => line.ok(request.target()),
@@ -133,6 +137,7 @@ fn rl05_row12_what_follows_a_response_poisons_nothing() {
             (200, length, true),
             "{length}"
         );
+        await_sent(&all_sent, length);
         let seen = see(&gateway, "GET", "/after");
         assert_eq!((seen.status, seen.body.as_str()), (200, "/after"), "{length}");
     }

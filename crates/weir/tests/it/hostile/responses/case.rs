@@ -1,7 +1,9 @@
 //! What backends send and what clients see of it.
 
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use crate::harness::PATIENCE;
 use crate::hostile::stage::{End, Scripted, Site, Then, once, report, site_with, statuses};
 
 /// What an attacker's backend would like somebody else to get.
@@ -40,23 +42,25 @@ pub(super) fn sends(name: impl Into<String>, bytes: impl AsRef<[u8]>, sees: Sees
 /// Serves every case under a target of its own; a request between two cases must get its own answer.
 pub(super) fn check(cases: Vec<Case>) {
     let script: Vec<_> = cases.iter().map(|case| (case.parts.clone(), case.then)).collect();
+    let (sent, all_sent) = channel();
     let backend = Scripted::start(move |request, line| {
         let number = request
             .target()
             .strip_prefix("/case/")
             .and_then(|text| text.parse::<usize>().ok());
-        let Some((parts, then)) = number.and_then(|number| script.get(number)) else {
+        let Some((number, (parts, then))) = number.and_then(|number| Some((number, script.get(number)?)))
+        else {
             return line.ok(request.target());
         };
-        for (index, part) in parts.iter().enumerate() {
+        let is_taken = parts.iter().enumerate().all(|(index, part)| {
             if index > 0 {
                 std::thread::sleep(Duration::from_millis(15));
             }
-            if !line.send(part) {
-                return Then::Close;
-            }
-        }
-        *then
+            line.send(part)
+        });
+        // The test may be over.
+        let _heard = sent.send(number);
+        if is_taken { *then } else { Then::Close }
     });
     // One worker has one pool, so that a poisoned connection meets the next request.
     let gateway = site_with(&[backend.port()], "", &["--threads", "1"]);
@@ -71,9 +75,7 @@ pub(super) fn check(cases: Vec<Case>) {
         if !is_right {
             failures.push(format!("{}: {:?} was seen as {seen:?}", case.name, case.sees));
         }
-        if case.parts.len() > 1 {
-            std::thread::sleep(Duration::from_millis(40));
-        }
+        await_sent(&all_sent, number);
         let after = format!("/after/{number}");
         let seen = see(&gateway, "GET", &after);
         if !(seen.is_whole && seen.status == 200 && seen.body == after) {
@@ -82,6 +84,12 @@ pub(super) fn check(cases: Vec<Case>) {
     }
     backend.received();
     report(&failures, cases.len());
+}
+
+/// Waits until the backend has sent everything that answers this request: what comes too much is to lie in wait before
+/// the next request is sent. On a connection that is in use already nobody could tell it from an answer.
+pub(super) fn await_sent(all_sent: &Receiver<usize>, number: usize) {
+    while all_sent.recv_timeout(PATIENCE).expect("the backend is asked") != number {}
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
