@@ -242,6 +242,10 @@ const POLICIES: &[Code] = &[
         "E0319",
         "A policy refers to a ConfigMap that does not exist or has no text.",
     ),
+    is(
+        "E0320",
+        "A type in a policy is unknown: weir does not start; over a reload the object stays as it was.",
+    ),
 ];
 
 const TENANTS: &[Code] = &[
@@ -291,6 +295,10 @@ const TENANTS: &[Code] = &[
     is(
         "W0416",
         "Those who share an address and port trust different proxies.",
+    ),
+    is(
+        "W0417",
+        "Services have no health path and do not say what is meant; they count as healthy. Said once per file.",
     ),
 ];
 

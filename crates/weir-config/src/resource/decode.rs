@@ -11,6 +11,8 @@ use crate::yaml::{Entry, Finding, Node, Span, Value};
 mod quantity;
 mod values;
 
+pub(super) use values::unknown_word;
+
 /// Findings kept of one object: nobody reads more, and a file of garbage must not become gigabytes of them.
 const FINDINGS_MAX: usize = 1000;
 /// Vital fields of one mapping.

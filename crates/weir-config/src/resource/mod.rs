@@ -26,6 +26,7 @@ mod metadata;
 mod namespace;
 mod opened;
 mod policy;
+pub(crate) mod policy_type;
 mod read;
 mod reference;
 mod reference_grant;
@@ -58,17 +59,18 @@ pub use listener::{
 pub use metadata::{Body, Labels, Metadata, Placed, Resource};
 pub use namespace::Namespace;
 pub use policy::{MergeType, Policy, PolicyTarget, SelectorNamespaces, TargetSelector};
+pub use policy_type::UNKNOWN_TYPE;
 pub use read::{Decoded, Reader};
 pub use reference::{BackendReference, ParentReference, Reference};
 pub use reference_grant::{GrantFrom, GrantTo, ReferenceGrant};
 pub use selector::{LabelExpression, LabelOperator, LabelSelector};
 pub use service::{Service, ServicePort, TargetPort, TransportProtocol};
 pub use session_persistence::SessionPersistence;
-pub use set::{Assembly, ResourceSet};
+pub use set::{Assembly, ResourceSet, Version};
 pub use tenants::{
     BarePrefix, Canary, CanaryMark, Environment, ErrorHandlers, HostHeader, RateScope, RouteTarget,
-    ServiceUrl, Tenant, TenantAdmission, TenantBalance, TenantFilters, TenantLimits, TenantRate, TenantRoute,
-    TenantService, TenantSettings, TenantTimeouts,
+    ServiceCheck, ServiceUrl, Tenant, TenantAdmission, TenantBalance, TenantFilters, TenantLimits,
+    TenantRate, TenantRoute, TenantService, TenantSettings, TenantTimeouts,
 };
 pub use unserved::{Unserved, UnservedRole};
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::decode::{Decoder, Field};
+use super::policy_type::{self, Origin};
 use super::{LabelSelector, selector, words};
 use crate::yaml::{Finding, Node, Span, Spanned};
 
@@ -99,7 +100,8 @@ const MERGE_TYPES: &[(&str, MergeType)] = &[
 
 /// Reads the targets of `spec` of a BackendTrafficPolicy or TrafficPolicy. Targets that cannot be read are
 /// left out. The rest of `spec` is for whoever reads the tree, unknown fields included.
-pub(super) fn decode_backend(decoder: &mut Decoder, spec: Field<'_>) -> Option<Policy> {
+pub(super) fn decode_backend(decoder: &mut Decoder, spec: Field<'_>, origin: Origin) -> Option<Policy> {
+    policy_type::check(decoder, spec.node, origin);
     decode(decoder, spec, &BACKEND_TARGETS)
 }
 

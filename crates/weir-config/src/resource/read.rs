@@ -7,6 +7,7 @@ use weir_model::{ObjectName, Severity};
 use super::decode::{Decoder, Field, Mark};
 use super::kinds::{Kind, Served, Treatment};
 use super::opened::{Identity, Opened, identify, open};
+use super::policy_type::Origin;
 use super::{
     Body, Environment, Metadata, Namespace, Resource, Unserved, UnservedRole, backend, backend_tls_policy,
     config_map, endpoint_slice, gateway, gateway_class, http_route, policy, reference_grant, service,
@@ -230,8 +231,10 @@ fn body(
         Served::ReferenceGrant => reference_grant::decode(decoder, spec).map(Body::ReferenceGrant),
         Served::Service => service::decode(decoder, spec).map(Body::Service),
         Served::Backend => backend::decode(decoder, spec).map(Body::Backend),
-        Served::BackendTrafficPolicy => policy::decode_backend(decoder, spec).map(Body::BackendTrafficPolicy),
-        Served::TrafficPolicy => policy::decode_backend(decoder, spec).map(Body::TrafficPolicy),
+        Served::BackendTrafficPolicy => {
+            policy::decode_backend(decoder, spec, Origin::Envoy).map(Body::BackendTrafficPolicy)
+        }
+        Served::TrafficPolicy => policy::decode_backend(decoder, spec, Origin::Weir).map(Body::TrafficPolicy),
         Served::ClientTrafficPolicy => policy::decode_client(decoder, spec).map(Body::ClientTrafficPolicy),
         Served::Namespace | Served::ConfigMap | Served::EndpointSlice | Served::Endpoints => None,
     }

@@ -19,6 +19,17 @@ pub struct ResourceSet {
     pub problems: Vec<Problem>,
 }
 
+/// What becomes of an object of a document.
+#[derive(Clone, Debug)]
+pub enum Version {
+    /// It is taken as written.
+    Written,
+    /// Another version takes its place.
+    Former(Placed),
+    /// It is left out.
+    None,
+}
+
 /// Puts documents together into a [`ResourceSet`].
 #[derive(Debug, Default)]
 pub struct Assembly {
@@ -44,16 +55,16 @@ impl Assembly {
     /// Adds a document that starts on line `first_line` of `file`. Of objects that are defined twice, the first
     /// one counts.
     pub fn add(&mut self, file: &Arc<str>, first_line: u32, document: &Decoded) {
-        self.add_or_replace(file, first_line, document, |_| None);
+        self.add_or_replace(file, first_line, document, |_| Version::Written);
     }
 
-    /// Adds a document, with other versions of its objects where `replace` has one.
+    /// Adds a document, with the versions of its objects that `choose` says.
     pub fn add_or_replace(
         &mut self,
         file: &Arc<str>,
         first_line: u32,
         document: &Decoded,
-        mut replace: impl FnMut(&Resource) -> Option<Placed>,
+        mut choose: impl FnMut(&Resource) -> Version,
     ) {
         for (finding, object) in &document.findings {
             let line = if finding.span.line == 0 {
@@ -75,8 +86,13 @@ impl Assembly {
             };
             match self.places.entry(resource.object.clone()) {
                 Entry::Vacant(vacant) => {
+                    let placed = match choose(resource) {
+                        Version::Written => placed,
+                        Version::Former(former) => former,
+                        Version::None => continue,
+                    };
                     vacant.insert(self.set.objects.len());
-                    Arc::make_mut(&mut self.set.objects).push(replace(resource).unwrap_or(placed));
+                    Arc::make_mut(&mut self.set.objects).push(placed);
                 }
                 Entry::Occupied(occupied) => {
                     let first = &self.set.objects[*occupied.get()];

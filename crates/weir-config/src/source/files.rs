@@ -12,14 +12,15 @@ use super::documents::{Documents, FileDocument, FileDocuments, unreadable};
 use super::patch::Plain;
 use super::walk::{Walk, walk};
 use super::{Change, environment};
-use crate::resource::{Assembly, Environment, Placed, Resource, ResourceSet};
+use crate::resource::{Assembly, Decoded, Environment, Placed, Resource, ResourceSet, UNKNOWN_TYPE, Version};
 use crate::yaml::{Finding, Span};
 
 /// Files and directories that hold the configuration.
 ///
 /// After the first load the last good version stays in force: of an object whose new version has errors, of
 /// objects that may be in a document or file that cannot be read, and of a named path that vanished. A file
-/// that vanished from a directory, or an object from a readable file, is gone.
+/// that vanished from a directory, or an object from a readable file, is gone. A new object with a type that is unknown
+/// ([`UNKNOWN_TYPE`]) is left out after the first load, so that what runs goes on as if it were not there.
 #[derive(Debug)]
 pub struct FileSource {
     roots: Vec<PathBuf>,
@@ -40,6 +41,8 @@ pub struct Loaded {
     pub change: Change,
     /// Objects in `resources` that are not as the files say, but as they were when they were last good.
     pub held: Vec<ObjectName>,
+    /// Objects that the files have and `resources` has not.
+    pub left_out: Vec<ObjectName>,
     /// The files and named paths, in order, also those that could not be read.
     pub files: Vec<Arc<str>>,
 }
@@ -92,8 +95,9 @@ impl FileSource {
         if is_plain && let Some(loaded) = self.mend(&read) {
             return loaded;
         }
+        let is_first = self.last.is_none();
         let last = self.last.take().unwrap_or_default();
-        let mut load = Load::new(&last);
+        let mut load = Load::new(&last, is_first);
         if !inputs.is_empty() {
             let name: Arc<str> = Arc::from("<stdin>");
             let bytes = self.standard_input.get_or_insert_with(read_standard_input);
@@ -152,6 +156,7 @@ impl FileSource {
             resources,
             change,
             held: Vec::new(),
+            left_out: Vec::new(),
             files: read.iter().map(|(name, _)| name.clone()).collect(),
         })
     }
@@ -171,11 +176,13 @@ struct Load<'l> {
     /// Paths of which nothing could be read; objects of files below them are held.
     lost: Vec<PathBuf>,
     held: Vec<ObjectName>,
+    left_out: Vec<ObjectName>,
     files: Vec<Arc<str>>,
+    is_first: bool,
 }
 
 impl<'l> Load<'l> {
-    fn new(last: &'l ResourceSet) -> Self {
+    fn new(last: &'l ResourceSet, is_first: bool) -> Self {
         Self {
             good: OnceCell::new(),
             last,
@@ -183,7 +190,9 @@ impl<'l> Load<'l> {
             incomplete: Vec::new(),
             lost: Vec::new(),
             held: Vec::new(),
+            left_out: Vec::new(),
             files: Vec::new(),
+            is_first,
         }
     }
 
@@ -209,18 +218,34 @@ impl<'l> Load<'l> {
         if !documents.iter().any(says) {
             self.lost.push(PathBuf::from(&*name));
         }
-        let (good, held, last) = (&self.good, &mut self.held, self.last);
+        let (good, last, is_first) = (&self.good, self.last, self.is_first);
+        let (held, left_out) = (&mut self.held, &mut self.left_out);
         let mut incomplete = false;
         for document in documents.iter() {
             incomplete |= document.decoded.incomplete;
-            let replace = |resource: &Resource| {
-                let good = resource.faulty.then(|| good.get_or_init(|| good_objects(last)))?;
-                let former = good.get(&resource.object)?;
-                held.push(resource.object.clone());
-                Some((*former).clone())
+            let choose = |resource: &Resource| {
+                if !resource.faulty {
+                    return Version::Written;
+                }
+                let good = good.get_or_init(|| good_objects(last));
+                let former = good.get(&resource.object).copied();
+                let is_denied = !is_first && has_unknown_type(&document.decoded, resource);
+                // Not even a bad version is replaced by one that nobody understands.
+                let former = former.or_else(|| is_denied.then(|| object_of(last, resource))?);
+                match former {
+                    Some(former) => {
+                        held.push(resource.object.clone());
+                        Version::Former(former.clone())
+                    }
+                    None if is_denied => {
+                        left_out.push(resource.object.clone());
+                        Version::None
+                    }
+                    None => Version::Written,
+                }
             };
             self.assembly
-                .add_or_replace(&name, document.first_line, &document.decoded, replace);
+                .add_or_replace(&name, document.first_line, &document.decoded, choose);
         }
         if incomplete {
             self.incomplete.push(name.clone());
@@ -244,7 +269,8 @@ impl<'l> Load<'l> {
 
     /// Whether everything could be read and is what the files say now.
     fn is_whole(&self) -> bool {
-        self.held.is_empty() && self.lost.is_empty() && self.incomplete.is_empty()
+        let is_as_written = self.held.is_empty() && self.left_out.is_empty();
+        is_as_written && self.lost.is_empty() && self.incomplete.is_empty()
     }
 
     fn finish(mut self) -> Loaded {
@@ -266,14 +292,20 @@ impl<'l> Load<'l> {
             self.held.extend(objects);
         }
         let mut resources = self.assembly.finish();
-        let held: HashSet<&ObjectName> = self.held.iter().collect();
-        for problem in &mut resources.problems {
-            let is_held = problem
-                .object
-                .as_ref()
-                .is_some_and(|object| held.contains(object));
-            if is_held && problem.severity == Severity::Error {
-                problem.effect = Some("the last good version of this object stays in force".to_owned());
+        for (objects, effect) in [
+            (&self.held, "the last good version of this object stays in force"),
+            (
+                &self.left_out,
+                "what runs goes on as if this object were not there",
+            ),
+        ] {
+            let objects: HashSet<&ObjectName> = objects.iter().collect();
+            let errors = resources.problems.iter_mut();
+            for problem in errors.filter(|problem| problem.severity == Severity::Error) {
+                let object = problem.object.as_ref();
+                if object.is_some_and(|object| objects.contains(object)) {
+                    problem.effect = Some(effect.to_owned());
+                }
             }
         }
         let change = Change::between(self.last, &resources);
@@ -281,6 +313,7 @@ impl<'l> Load<'l> {
             resources,
             change,
             held: self.held,
+            left_out: self.left_out,
             files: self.files,
         }
     }
@@ -289,6 +322,17 @@ impl<'l> Load<'l> {
 fn good_objects(set: &ResourceSet) -> HashMap<&ObjectName, &Placed> {
     let good = set.objects.iter().filter(|placed| !placed.resource.faulty);
     good.map(|placed| (&placed.resource.object, placed)).collect()
+}
+
+fn has_unknown_type(document: &Decoded, resource: &Resource) -> bool {
+    let mut findings = document.findings.iter();
+    findings
+        .any(|(finding, object)| finding.code == UNKNOWN_TYPE && object.as_ref() == Some(&resource.object))
+}
+
+fn object_of<'l>(set: &'l ResourceSet, resource: &Resource) -> Option<&'l Placed> {
+    let mut objects = set.objects.iter();
+    objects.find(|placed| placed.resource.object == resource.object)
 }
 
 fn kept_finding(objects: &[ObjectName]) -> Finding {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use weir_config::report::{self, SourceTexts, TextOptions};
-use weir_config::resource::ResourceSet;
+use weir_config::resource::{ResourceSet, UNKNOWN_TYPE};
 use weir_config::source::FileSource;
 use weir_config::translate::{Options, Translation, Translator, Update, translate};
 use weir_model::{Config, EndpointSource, ObjectName, Problem, Severity};
@@ -67,6 +67,7 @@ pub(crate) enum Cause {
 struct Reading {
     set: ResourceSet,
     held: Vec<ObjectName>,
+    left_out: Vec<ObjectName>,
     is_changed: bool,
 }
 
@@ -105,7 +106,7 @@ impl Control {
             return self.translator.is_some();
         }
         self.generation_disk += 1;
-        let is_rejected = self.strict && self.reject(&reading);
+        let is_rejected = self.reject(&reading, is_first);
         let update = if is_rejected {
             None
         } else {
@@ -143,7 +144,7 @@ impl Control {
         self.problems = problems;
         self.tenants = Tenancy::of(&reading.set);
         self.generation_running = self.generation_disk;
-        self.difference = held_text(&reading.held);
+        self.difference = difference_text(&reading);
         Some(update)
     }
 
@@ -208,6 +209,7 @@ impl Control {
                     is_changed: !loaded.change.is_nothing(),
                     set: loaded.resources,
                     held: loaded.held,
+                    left_out: loaded.left_out,
                 }
             }
             Input::Text(name, text) => {
@@ -215,14 +217,21 @@ impl Control {
                 Reading {
                     set,
                     held: Vec::new(),
+                    left_out: Vec::new(),
                     is_changed: self.generation_disk == 0,
                 }
             }
         }
     }
 
-    /// Whether a strict gateway refuses a reading; then it is said why.
-    fn reject(&mut self, reading: &Reading) -> bool {
+    /// Whether a reading is not taken at all: by a strict gateway because of any error, by any at its start because it
+    /// does not understand a policy (row OP14). Then it is said why.
+    fn reject(&mut self, reading: &Reading, is_first: bool) -> bool {
+        let mut read = reading.set.problems.iter();
+        let is_denied = is_first && read.any(|problem| problem.code == UNKNOWN_TYPE);
+        if !self.strict && !is_denied {
+            return false;
+        }
         let candidate: Translation = translate(&reading.set, &self.options.clone());
         let problems = all_problems(&reading.set.problems, &candidate.problems);
         let errors = config::count(&problems, Severity::Error);
@@ -322,20 +331,34 @@ fn level_of(severity: Severity) -> Level {
     }
 }
 
-/// What is said of objects whose last good version stays in force.
-fn held_text(held: &[ObjectName]) -> Option<String> {
-    let names: Vec<_> = held.iter().take(NAMES_MAX).map(ObjectName::to_string).collect();
-    let more = match held.len() - names.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let objects = counted(held.len(), "object");
-    (!held.is_empty()).then(|| {
-        format!(
-            "the last good version of {objects} stays in force: {}{more}",
-            names.join(", ")
-        )
-    })
+/// What is said of objects whose last good version stays in force, and of those that are not taken.
+fn difference_text(reading: &Reading) -> Option<String> {
+    let (held, left_out) = (&reading.held, &reading.left_out);
+    let mut parts = Vec::new();
+    if !held.is_empty() {
+        let objects = counted(held.len(), "object");
+        parts.push(format!(
+            "the last good version of {objects} stays in force: {}",
+            names_text(held)
+        ));
+    }
+    if !left_out.is_empty() {
+        let objects = counted(left_out.len(), "new object");
+        parts.push(format!("{objects} left out: {}", names_text(left_out)));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn names_text(objects: &[ObjectName]) -> String {
+    let names: Vec<_> = objects
+        .iter()
+        .take(NAMES_MAX)
+        .map(ObjectName::to_string)
+        .collect();
+    match objects.len() - names.len() {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -159,10 +159,16 @@ fn first_load(plan: &ServePlan, plane: &Plane, board: Arc<Board>, log: Log) -> R
     let is_in_force = control.load(plane, Cause::Unknown);
     let refuse = |what: &str, next: &str| Err(CommandError::new(Exit::Config, what).place(&place).next(next));
     if !is_in_force {
-        return refuse(
-            "the configuration has errors",
-            "correct what is said above, or leave --strict out",
-        );
+        return match plan.strict {
+            true => refuse(
+                "the configuration has errors",
+                "correct what is said above, or leave --strict out",
+            ),
+            false => refuse(
+                "the configuration has a policy of an unknown type",
+                "correct what is said above",
+            ),
+        };
     }
     let listeners = control.config().map_or(0, |config| config.listeners.len());
     if listeners == 0 && control.errors() > 0 {

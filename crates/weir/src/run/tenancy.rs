@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use weir_admin::{ServiceState, TenantState};
-use weir_config::resource::{Body, Resource, ResourceSet, ServiceUrl, Tenant, TenantService};
+use weir_config::resource::{Body, Resource, ResourceSet, ServiceCheck, ServiceUrl, Tenant, TenantService};
 use weir_model::{Config, EndpointAddress, ObjectName};
 use weir_proxy::{BackendReport, EndpointStanding, MemberReport};
 
@@ -114,7 +114,11 @@ fn service_state(service: &TenantService, members: &[&MemberReport]) -> ServiceS
     ServiceState {
         name: service.name.value.to_string(),
         url: url_text(&service.url),
-        health: service.health.as_ref().map(|path| path.value.to_string()),
+        health: match &service.check {
+            ServiceCheck::Path(path) => Some(path.value.to_string()),
+            ServiceCheck::Connect => Some("tcp".to_owned()),
+            ServiceCheck::Off | ServiceCheck::Unwritten { .. } => None,
+        },
         status: match best {
             None => "unknown".to_owned(),
             Some(best) if best.standing == EndpointStanding::Serving => "healthy".to_owned(),

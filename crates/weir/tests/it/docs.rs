@@ -67,10 +67,10 @@ fn every_yaml_block_of_the_documentation_is_accepted() {
             let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
             for problem in report["problems"].as_array().expect("a list") {
                 // A block shows one object: what it refers to stands elsewhere. Or a whole configuration, of a class that
-                // nobody has to define.
+                // nobody has to define, or of tenants without a word about health.
                 let code = problem["code"].as_str().expect("a code");
                 assert!(
-                    ["W0311", "N0201", "E0211", "E0222"].contains(&code),
+                    ["W0311", "N0201", "E0211", "E0222", "W0417"].contains(&code),
                     "{name}:{line}: {problem:#}"
                 );
             }
@@ -90,7 +90,9 @@ fn every_tenants_file_of_the_documentation_is_accepted() {
     for (line, block) in files {
         let finished = weir(&["check", "-o", "json", "-"], block);
         let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
-        let problems = report["problems"].as_array().expect("a list");
+        let mut problems = report["problems"].as_array().expect("a list").clone();
+        // Most examples are about something else than health.
+        problems.retain(|problem| problem["code"] != "W0417");
         assert!(problems.is_empty(), "line {line}: {problems:#?}");
     }
 }

@@ -142,26 +142,32 @@ fn op14_strict_takes_a_configuration_with_errors_not_at_all() {
     );
 }
 
-/// What cannot be understood is not served as if it were not there: its own rule is denied, the others go on, and a strict
-/// gateway does not start.
+/// A policy for the route `only`.
+fn policy(spec: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\n\
+         metadata: {{name: odd, namespace: default}}\nspec:\n  \
+         targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}}]\n  {spec}\n"
+    )
+}
+
+/// Two routes, `/a` under a policy and `/b`.
+fn two_routes(base: &str, policy: &str) -> String {
+    base.to_owned() + &route("/a") + &route("/b").replace("only", "other") + policy
+}
+
+/// What cannot be served as written is not served as if it were not there: its own rule is denied, the others go on, and a
+/// strict gateway does not start.
 #[test]
-fn op14_what_is_not_understood_is_denied() {
+fn op14_what_cannot_be_served_as_written_is_denied() {
     let backends = Backends::start(1);
     for (name, spec) in [
-        ("type", "loadBalancer: {type: Nonsense}"),
-        ("check", "healthCheck: {active: {type: Nonsense}}"),
+        ("block", "healthCheck: {active: {type: HTTP}}"),
         ("number", "timeout: {http: {requestTimeout: soon}}"),
     ] {
         let port = free_port();
-        let config = gateway_and_service(port, &backends.ports())
-            + &route("/a")
-            + &route("/b").replace("only", "other")
-            + &format!(
-                "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\n\
-                 metadata: {{name: odd, namespace: default}}\nspec:\n  \
-                 targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}}]\n  {spec}\n"
-            );
-        let gateway = Gateway::start(port, &config);
+        let base = gateway_and_service(port, &backends.ports());
+        let gateway = Gateway::start(port, &two_routes(&base, &policy(spec)));
         let mut client = Client::connect(gateway.address);
         let statuses = (client.get("/a", &[]).status, client.get("/b", &[]).status);
         assert_eq!(statuses, (500, 200), "{name}");
@@ -169,6 +175,73 @@ fn op14_what_is_not_understood_is_denied() {
         let strict = weir(&["run", "--strict", "-c", path.to_str().expect("UTF-8")], "");
         assert_eq!(strict.code, Some(3), "{name}: {strict:?}");
     }
+}
+
+/// Types of policies that nobody knows.
+const UNKNOWN: [&str; 3] = [
+    "loadBalancer: {type: round-robin}",
+    "loadBalancer: {type: ConsistentHash, consistentHash: {type: Url}}",
+    "healthCheck: {active: {type: Nonsense}}",
+];
+
+#[test]
+fn op14_no_start_with_a_policy_of_an_unknown_type() {
+    let folder = Folder::new();
+    let base = gateway_and_service(free_port(), &[1]);
+    for spec in UNKNOWN {
+        let path = folder.write("weir.yaml", &two_routes(&base, &policy(spec)));
+        let refused = weir(&["run", "-c", path.to_str().expect("UTF-8")], "");
+        assert_eq!(refused.code, Some(3), "{spec}: {refused:?}");
+        for part in [
+            "error[E0320]",
+            "weir does not start with this",
+            "the configuration has a policy of an unknown type",
+        ] {
+            assert!(refused.stderr.contains(part), "{spec}: {}", refused.stderr);
+        }
+        assert_eq!(refused.stderr.matches("E0320").count(), 1, "{}", refused.stderr);
+        assert!(!refused.stderr.contains("listening"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn op14_a_reload_with_a_policy_of_an_unknown_type_keeps_what_runs() {
+    let backends = Backends::start(1);
+    let port = free_port();
+    let base = gateway_and_service(port, &backends.ports());
+    let limited = policy("faultInjection: {abort: {httpStatus: 418}}");
+    let gateway = Gateway::start(port, &two_routes(&base, ""));
+    let mut client = Client::connect(gateway.address);
+    let mut statuses = || (client.get("/a", &[]).status, client.get("/b", &[]).status);
+    let unknown = UNKNOWN.map(policy);
+    // A new one: its route goes on without it, and what else has changed is in force.
+    let line = gateway.rewrite(
+        &two_routes(&base, &unknown[0]).replace("value: /b", "value: /c"),
+        "running differs from disk",
+    );
+    let words = "1 new object left out: BackendTrafficPolicy default/odd";
+    assert!(line.contains(words), "{line}");
+    assert_eq!(statuses(), (200, 404));
+    // And again, with another.
+    gateway.rewrite(&two_routes(&base, &unknown[1]), words);
+    assert_eq!(statuses(), (200, 200));
+    // One that was good before stays as it was.
+    gateway.rewrite(&two_routes(&base, &limited), "generation 4 in force");
+    assert_eq!(statuses(), (418, 200));
+    for (generation, policy) in (5..).zip(&unknown) {
+        gateway.rewrite(
+            &two_routes(&base, policy),
+            "the last good version of 1 object stays in force: BackendTrafficPolicy default/odd",
+        );
+        assert_eq!(statuses(), (418, 200), "generation {generation}");
+    }
+    // One that was bad before is not thereby lifted.
+    gateway.rewrite(&two_routes(&base, &policy("timeout: 5")), "generation 8 in force");
+    assert_eq!(statuses(), (500, 200));
+    gateway.rewrite(&two_routes(&base, &unknown[0]), "running differs from disk");
+    assert_eq!(statuses(), (500, 200));
+    gateway.rewrite(&two_routes(&base, ""), "generation 10 in force");
+    assert_eq!(statuses(), (200, 200));
 }
 
 #[test]

@@ -127,12 +127,7 @@ impl Decoder {
             return Some(Spanned::new(*value, text.span));
         }
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-        let message = format!("{} cannot be \"{}\"", field.shown(), text.value);
-        let finding = Finding::new("E0104", text.span, message);
-        self.report(match nearest(&text, words.iter().copied()) {
-            Some(meant) => finding.help(format!("did you mean {meant}? Possible are {}", words.join(", "))),
-            None => finding.help(format!("possible are {}", words.join(", "))),
-        });
+        self.report(unknown_word("E0104", field, &words));
         None
     }
 
@@ -145,5 +140,20 @@ impl Decoder {
             self.report(portability(name.span, message).help(help));
         }
         Some(name)
+    }
+}
+
+/// What to say of a word that is none of the possible ones.
+pub(in crate::resource) fn unknown_word(
+    code: &'static str,
+    field: Field<'_>,
+    words: &[&'static str],
+) -> Finding {
+    let text = field.node.scalar().map_or("", |scalar| &*scalar.text);
+    let message = format!("{} cannot be \"{text}\"", field.shown());
+    let finding = Finding::new(code, field.span(), message);
+    match nearest(text, words.iter().copied()) {
+        Some(meant) => finding.help(format!("did you mean {meant}? Possible are {}", words.join(", "))),
+        None => finding.help(format!("possible are {}", words.join(", "))),
     }
 }

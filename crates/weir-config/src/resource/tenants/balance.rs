@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::settings::seconds;
 use crate::resource::decode::{Decoder, Field, Fields};
+use crate::resource::policy_type::{self, Origin};
 use crate::yaml::{Entry, Node, Span, Value};
 
 /// How a tenant's services are balanced, in the words of a `TrafficPolicy`.
@@ -13,6 +14,16 @@ pub struct TenantBalance {
     pub spec: Option<Node>,
     /// Whether it says how endpoints are picked.
     pub has_load_balancer: bool,
+}
+
+impl TenantBalance {
+    /// Whether it has the field at the end of this path, such as `healthCheck`.
+    pub fn says(&self, path: &[&str]) -> bool {
+        let found = path
+            .iter()
+            .try_fold(self.spec.as_ref(), |node, key| Some(node?.field(key)));
+        found.flatten().is_some()
+    }
 }
 
 /// `timeouts`; `Some(ZERO)` switches a bound off.
@@ -54,6 +65,7 @@ pub(super) fn decode(decoder: &mut Decoder, fields: &Fields<'_>) -> TenantBalanc
         entries.extend_from_slice(field.node.entries());
     }
     if let Some(field) = fields.optional("load_balancer")
+        && !policy_type::is_bare(decoder, field)
         && decoder.any_fields(field).is_some()
     {
         span = field.span();
@@ -81,8 +93,12 @@ pub(super) fn decode(decoder: &mut Decoder, fields: &Fields<'_>) -> TenantBalanc
         value: Value::Mapping(entries),
         span,
     };
+    let spec = (!entries.is_empty()).then(|| node(entries));
+    if let Some(spec) = &spec {
+        policy_type::check(decoder, spec, Origin::Weir);
+    }
     TenantBalance {
-        spec: (!entries.is_empty()).then(|| node(entries)),
+        spec,
         has_load_balancer,
     }
 }

@@ -27,7 +27,7 @@ pub use environment::Environment;
 pub use error_handler::ErrorHandlers;
 pub use path::BarePrefix;
 pub use route::{RouteTarget, TenantRoute};
-pub use service::TenantService;
+pub use service::{ServiceCheck, TenantService};
 pub use settings::TenantSettings;
 pub use tenant::{HostHeader, Tenant, TenantFilters};
 pub use url::ServiceUrl;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use weir_model::{Tier, Weight};
 
 use super::url::{self, ServiceUrl};
-use crate::resource::decode::{Decoder, Field};
+use crate::resource::decode::{Decoder, Field, Fields};
 use crate::yaml::{Finding, Span, Spanned};
 
 /// A service of a tenant.
@@ -15,8 +15,8 @@ pub struct TenantService {
     pub name: Spanned<Arc<str>>,
     /// `url`.
     pub url: Spanned<ServiceUrl>,
-    /// `health`: the path that is probed; `None` when not written or empty.
-    pub health: Option<Spanned<Arc<str>>>,
+    /// `health` and `health_type`.
+    pub check: ServiceCheck,
     /// `weight`; 1 when not written.
     pub weight: Weight,
     /// `priority`; 0, the first, when not written.
@@ -26,6 +26,36 @@ pub struct TenantService {
     /// Where the service starts.
     pub span: Span,
 }
+
+/// How a service is checked (rows HC01, HC05).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceCheck {
+    /// A request for this path.
+    Path(Spanned<Arc<str>>),
+    /// A connection.
+    Connect,
+    /// Not at all: it counts as healthy.
+    Off,
+    /// As the tenant's policy checks, not at all without one.
+    Unwritten {
+        /// An empty path says that this is meant.
+        is_meant: bool,
+    },
+}
+
+/// `health_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HealthType {
+    Http,
+    Tcp,
+    None,
+}
+
+const HEALTH_TYPES: [(&str, HealthType); 3] = [
+    ("http", HealthType::Http),
+    ("tcp", HealthType::Tcp),
+    ("none", HealthType::None),
+];
 
 /// Reads `services`; those that cannot be used are left out. Also says whether any was.
 pub(super) fn decode_list(decoder: &mut Decoder, field: Field<'_>) -> (Vec<TenantService>, bool) {
@@ -46,7 +76,15 @@ pub(super) fn decode_list(decoder: &mut Decoder, field: Field<'_>) -> (Vec<Tenan
 }
 
 fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<TenantService> {
-    let known = ["name", "url", "health", "weight", "priority", "max_connections"];
+    let known = [
+        "name",
+        "url",
+        "health",
+        "health_type",
+        "weight",
+        "priority",
+        "max_connections",
+    ];
     let fields = decoder.fields_with_vital(item, &known, ["weight"])?;
     let name = fields
         .required(decoder, "name")
@@ -54,12 +92,7 @@ fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<TenantService> {
     let url = fields
         .required(decoder, "url")
         .and_then(|field| url::decode(decoder, field));
-    let health = fields.optional("health").and_then(|field| {
-        let mark = decoder.mark();
-        let health = health(decoder, field);
-        decoder.effect_since(mark, "the service is used, but not checked");
-        health
-    });
+    let check = check(decoder, &fields);
     // Without its weight it would get requests that it should not get.
     if fields.has_misspelt() {
         return None;
@@ -79,7 +112,7 @@ fn decode(decoder: &mut Decoder, item: Field<'_>) -> Option<TenantService> {
     Some(TenantService {
         name: name?,
         url: url?,
-        health,
+        check,
         weight,
         tier,
         connections_max,
@@ -97,6 +130,38 @@ pub(super) fn name(decoder: &mut Decoder, field: Field<'_>) -> Option<Spanned<Ar
         return None;
     }
     Some(name)
+}
+
+/// `health` and `health_type`. What cannot be read of them has been reported, so that nobody warns of it again.
+fn check(decoder: &mut Decoder, fields: &Fields<'_>) -> ServiceCheck {
+    let mark = decoder.mark();
+    let path = fields.optional("health").map(|field| health(decoder, field));
+    let kind = fields.optional("health_type");
+    let has_kind = kind.is_some();
+    let kind = kind.and_then(|field| decoder.choice(field, &HEALTH_TYPES));
+    let is_meant = path.is_some() || (has_kind && kind.is_none());
+    let path = path.flatten();
+    decoder.effect_since(mark, "the service is used, but not checked");
+    let (check, effect) = match kind.map(|kind| kind.value) {
+        None | Some(HealthType::Http) => {
+            return path.map_or(ServiceCheck::Unwritten { is_meant }, ServiceCheck::Path);
+        }
+        Some(HealthType::Tcp) => (
+            ServiceCheck::Connect,
+            "the service is checked by connecting to it",
+        ),
+        Some(HealthType::None) => (ServiceCheck::Off, "the service is used, but not checked"),
+    };
+    if path.is_some() {
+        let mark = decoder.mark();
+        decoder.conflict(
+            fields.key_span("health"),
+            "\"health\" is a path, which only the health_type http has",
+            "remove one of the two",
+        );
+        decoder.effect_since(mark, effect);
+    }
+    check
 }
 
 /// The path of health checks; an empty one means that there are none.

@@ -8,10 +8,10 @@ use weir_model::{
 };
 
 use super::dialect::Dialect;
-use crate::resource::Finding;
 use crate::resource::cookie::attributes;
 use crate::resource::decode::{Decoder, Field, Fields};
 use crate::resource::format::is_token;
+use crate::resource::{Finding, policy_type};
 use crate::yaml::Spanned;
 
 /// Key sources and the field that each needs; no other source may have it (Envoy Gateway CRD rules).
@@ -98,7 +98,7 @@ fn source(decoder: &mut Decoder, fields: Fields<'_>, dialect: Dialect) -> Option
         ("Cookie", SourceType::Cookie),
         ("QueryParams", SourceType::QueryParams),
     ];
-    let word = decoder.choice(kind, &choices)?;
+    let word = policy_type::choice(decoder, kind, &choices)?;
     let name = kind.node.scalar().map_or("", |scalar| &*scalar.text);
     let mark = decoder.mark();
     for (kind_name, field) in UNION {
@@ -113,7 +113,7 @@ fn source(decoder: &mut Decoder, fields: Fields<'_>, dialect: Dialect) -> Option
     if decoder.failed_since(mark) {
         return None;
     }
-    match word.value {
+    match word {
         SourceType::SourceIp => source_ip(decoder, dialect.own(fields, "sourceIP")),
         SourceType::Header => {
             let block = fields.required(decoder, "header")?;

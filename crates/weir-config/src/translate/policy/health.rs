@@ -10,7 +10,7 @@ use super::passive::passive;
 use super::spec::report_unserved;
 use super::values::{duration, overwrite, payload, percent, period, positive, read, statuses};
 use crate::resource::decode::{Decoder, Field, Fields};
-use crate::resource::{Finding, format};
+use crate::resource::{Finding, format, policy_type};
 use crate::yaml::Spanned;
 
 /// Decodes the block; the decoder's findings say what of it cannot be used.
@@ -57,18 +57,16 @@ fn active(decoder: &mut Decoder, block: Field<'_>, dialect: Dialect) -> Option<A
     ];
     let fields = dialect.fields(decoder, block, &common, &["initial", "intervalJitterPercent"])?;
     let kind = fields.required(decoder, "type")?;
-    let word = decoder.choice(kind, &[("HTTP", "HTTP"), ("TCP", "TCP"), ("GRPC", "GRPC")])?;
+    let word = policy_type::choice(
+        decoder,
+        kind,
+        &[("HTTP", "HTTP"), ("TCP", "TCP"), ("GRPC", "GRPC")],
+    )?;
     let mark = decoder.mark();
     for (owner, name) in [("HTTP", "http"), ("TCP", "tcp"), ("GRPC", "grpc")] {
         // Everything in the block `grpc` has a default, so its own type may go without it.
-        if owner != "GRPC" || word.value != owner {
-            union_rule(
-                decoder,
-                fields,
-                ("health check type", word.value, owner),
-                name,
-                kind,
-            );
+        if owner != "GRPC" || word != owner {
+            union_rule(decoder, fields, ("health check type", word, owner), name, kind);
         }
     }
     if decoder.failed_since(mark) {
@@ -95,7 +93,7 @@ fn active(decoder: &mut Decoder, block: Field<'_>, dialect: Dialect) -> Option<A
         read(decoder, fields, "port", Decoder::port)
     })
     .map(|port| port.value);
-    check.probe = probe(decoder, fields, kind, word.value)?;
+    check.probe = probe(decoder, fields, kind, word)?;
     Some(check)
 }
 

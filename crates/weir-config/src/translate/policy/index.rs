@@ -16,7 +16,7 @@ use super::spec::{limit_of, settings};
 use super::target::Targets;
 use super::traffic::TrafficDraft;
 use crate::resource::decode::Decoder;
-use crate::resource::{Finding, MergeType, Placed};
+use crate::resource::{Finding, MergeType, Placed, UNKNOWN_TYPE};
 use crate::status::Status;
 use crate::translate::attach::Attached;
 use crate::translate::effective::{
@@ -67,7 +67,11 @@ impl<'a> PolicyIndex<'a> {
             let found = report::merge_type_rule(&mut decoder, claim, found);
             let findings = report::with_effect(decoder.into_findings());
             faults.push(report::first_error(&findings));
-            problems.extend(findings.into_iter().map(|finding| claim.placed.problem(finding)));
+            // An unknown type was found while reading, too.
+            let unsaid = findings
+                .into_iter()
+                .filter(|finding| finding.code != UNKNOWN_TYPE);
+            problems.extend(unsaid.map(|finding| claim.placed.problem(finding)));
             alone.push(Arc::new(effective(claim.placed, found)));
         }
         let clients = client::judged(&client_claims, &mut problems);

@@ -10,8 +10,8 @@ use weir_model::{
 use super::dialect::Dialect;
 use super::hash::{consistent_hash, header_name, union_rule};
 use super::values::{flag, overwrite, period, read};
-use crate::resource::Finding;
 use crate::resource::decode::{Decoder, Field, Fields};
+use crate::resource::{Finding, policy_type};
 
 /// `loadBalancer.type`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(super) fn balance_spec(decoder: &mut Decoder, field: Field<'_>, dialect: Dia
         Dialect::Envoy => &TYPES[..ENVOY_TYPES],
         Dialect::Weir => &TYPES,
     };
-    let kind = decoder.choice(kind_field, types)?.value;
+    let kind = policy_type::choice(decoder, kind_field, types)?;
     let mark = decoder.mark();
     check_rules(decoder, fields, kind_field, kind);
     if decoder.failed_since(mark) {

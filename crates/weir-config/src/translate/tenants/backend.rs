@@ -9,7 +9,7 @@ use weir_model::{
     ObjectName, Origin, Weight, limits,
 };
 
-use crate::resource::{HostHeader, ServiceUrl, Tenant, TenantService};
+use crate::resource::{HostHeader, ServiceCheck, ServiceUrl, Tenant, TenantService};
 
 /// Backends in the order of their keys, each with its number in order of creation.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub(super) struct Group<'a> {
 
 impl TenantBackends {
     /// The backend of that key, made of these services unless it is there already. `unwritten` is how a service
-    /// without a health path is probed.
+    /// that says nothing of it is probed.
     pub(super) fn add(
         &mut self,
         key: Arc<str>,
@@ -127,9 +127,11 @@ pub(super) fn weight(services: &[&TenantService]) -> u64 {
 /// A service as an endpoint. Its traits say how it is probed; path and query of its URL are its group's.
 fn of_service(service: &TenantService, unwritten: &EndpointProbe) -> NamedEndpoint {
     let url = &service.url;
-    let probe = match &service.health {
-        Some(path) => EndpointProbe::Path(path.value.clone()),
-        None => unwritten.clone(),
+    let probe = match &service.check {
+        ServiceCheck::Path(path) => EndpointProbe::Path(path.value.clone()),
+        ServiceCheck::Connect => EndpointProbe::Connect,
+        ServiceCheck::Off => EndpointProbe::Off,
+        ServiceCheck::Unwritten { .. } => unwritten.clone(),
     };
     NamedEndpoint {
         weight: service.weight,

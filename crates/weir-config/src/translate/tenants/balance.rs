@@ -9,8 +9,8 @@ use weir_model::{
     StatusSet, Timeouts, UpstreamSpec, limits,
 };
 
-use crate::resource::Tenant;
 use crate::resource::decode::Decoder;
+use crate::resource::{ServiceCheck, Tenant, UNKNOWN_TYPE};
 use crate::translate::effective::{PolicySettings, PolicyTimeouts};
 use crate::translate::index::Object;
 use crate::translate::policy;
@@ -18,6 +18,8 @@ use crate::translate::reporter::Reporter;
 
 /// Bound of a whole request (keystone-gateway's).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time that a connection to a service may stay unused (keystone-gateway's).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A probe that takes longer has failed.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -28,7 +30,7 @@ pub(super) struct TenantSpec {
     /// Where it is written; `None` for the default.
     pub(super) policy: Option<(ObjectName, Origin)>,
     pub(super) upstream: Arc<UpstreamSpec>,
-    /// How services without a health path are probed: as the policy says, not at all when it says nothing.
+    /// How services that say nothing of it are probed: as the policy says, not at all when it says nothing.
     pub(super) unwritten_probe: EndpointProbe,
     pub(super) timeouts: Timeouts,
     /// What its policy says besides.
@@ -47,7 +49,10 @@ pub(super) fn spec(tenant: Object<'_, Tenant>, reporter: &mut Reporter) -> Optio
         let mark = Decoder::default().mark();
         decoder.effect_since(mark, "all requests of the tenant are answered 500");
         for finding in decoder.into_findings() {
-            reporter.add(tenant.placed, finding);
+            // Such a one was found while reading, too.
+            if finding.code != UNKNOWN_TYPE {
+                reporter.add(tenant.placed, finding);
+            }
         }
         settings = found?;
     }
@@ -76,6 +81,9 @@ pub(super) fn spec(tenant: Object<'_, Tenant>, reporter: &mut Reporter) -> Optio
 /// As the policy says; services are probed as the tenant says, unless the policy says how.
 fn upstream(tenant: &Tenant, policy: &UpstreamSpec) -> UpstreamSpec {
     let mut spec = policy.clone();
+    if !tenant.balance.says(&["timeout", "http", "connectionIdleTimeout"]) {
+        spec.connection.idle_timeout = Some(IDLE_TIMEOUT);
+    }
     if spec.health.active.is_none() {
         spec.health.active = active_check(tenant).map(Arc::new);
     }
@@ -107,10 +115,13 @@ fn timeouts(tenant: &Tenant, policy: &PolicyTimeouts) -> Timeouts {
     }
 }
 
-/// Every service with a health path is probed there (row HC01); any 2xx is good, and it takes two in a row to come
-/// back and three to go (row HC03).
+/// Every service with a health path is probed there (row HC01), one that asks for it by connecting (row HC05); any 2xx
+/// is good, and it takes two in a row to come back and three to go (row HC03).
 fn active_check(tenant: &Tenant) -> Option<ActiveCheck> {
-    let is_checked = tenant.services.iter().any(|service| service.health.is_some());
+    let is_checked = tenant.services.iter().any(|service| match service.check {
+        ServiceCheck::Path(_) | ServiceCheck::Connect => true,
+        ServiceCheck::Off | ServiceCheck::Unwritten { .. } => false,
+    });
     let interval = tenant.health_interval.value;
     let check = || ActiveCheck {
         probe: Probe::Http(HttpProbe {

@@ -18,5 +18,6 @@ mod pattern;
 mod route;
 mod rule;
 mod spine;
+mod unchecked;
 
 pub(crate) use spine::{Parts, is_tenant_backend, write};

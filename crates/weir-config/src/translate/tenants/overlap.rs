@@ -1,7 +1,7 @@
 //! Services of one address: they become one endpoint, and of what they say differently the first one's word counts.
 
 use super::backend::{self, Group};
-use crate::resource::{Tenant, TenantService};
+use crate::resource::{ServiceCheck, Tenant, TenantService};
 use crate::translate::index::Object;
 use crate::translate::reporter::Reporter;
 use crate::yaml::Finding;
@@ -36,9 +36,19 @@ fn address(service: &TenantService) -> (std::sync::Arc<str>, u16) {
 
 /// The keys in which two services differ, besides those that are added up.
 fn differences(first: &TenantService, later: &TenantService) -> Vec<&'static str> {
-    let path = |service: &TenantService| service.health.as_ref().map(|path| path.value.clone());
+    let path = |service: &TenantService| match &service.check {
+        ServiceCheck::Path(path) => Some(path.value.clone()),
+        ServiceCheck::Connect | ServiceCheck::Off | ServiceCheck::Unwritten { .. } => None,
+    };
+    // How without a path: by connecting, or not at all because that is said.
+    let without = |service: &TenantService| match service.check {
+        ServiceCheck::Connect => Some(true),
+        ServiceCheck::Off => Some(false),
+        ServiceCheck::Path(_) | ServiceCheck::Unwritten { .. } => None,
+    };
     [
         ("health", path(first) != path(later)),
+        ("health_type", without(first) != without(later)),
         ("priority", first.tier != later.tier),
         ("max_connections", first.connections_max != later.connections_max),
     ]

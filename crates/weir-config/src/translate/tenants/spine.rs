@@ -7,6 +7,7 @@ use weir_model::{Backend, BackendId, Listener, ObjectName, Route, RouteId};
 use super::backend::TenantBackends;
 use super::claim::Claims;
 use super::rule::RuleWriter;
+use super::unchecked::Unchecked;
 use super::{listener, rule};
 use crate::resource::Tenant;
 use crate::translate::index::{Index, Object};
@@ -36,6 +37,7 @@ pub(crate) fn write(index: &Index<'_>, options: &Options, parts: Parts<'_>, repo
     }
     let mut claims = Claims::default();
     let mut backends = TenantBackends::default();
+    let mut unchecked = Unchecked::default();
     let mut written: Vec<(Object<'_, Tenant>, Vec<_>, Route)> = Vec::new();
     for tenant in index.tenants.iter().copied() {
         if tenant.spec.unreachable || tenant.spec.settings.refused {
@@ -45,6 +47,7 @@ pub(crate) fn write(index: &Index<'_>, options: &Options, parts: Parts<'_>, repo
         if hosts.is_empty() {
             continue;
         }
+        unchecked.note(tenant);
         let writer = RuleWriter {
             tenant,
             options,
@@ -59,6 +62,7 @@ pub(crate) fn write(index: &Index<'_>, options: &Options, parts: Parts<'_>, repo
         };
         written.push((tenant, hosts, route));
     }
+    unchecked.report(reporter);
     written.sort_by(|left, right| left.2.object.cmp(&right.2.object));
     let (list, ids) = backends.finish(BackendId(parts.backends.len() as u32));
     parts.backends.extend(list);

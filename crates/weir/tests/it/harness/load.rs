@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Client;
 
@@ -49,6 +50,16 @@ impl Spread {
     /// All answers.
     pub(crate) fn total(&self) -> u64 {
         self.0.values().sum()
+    }
+}
+
+/// Raises a flag when it goes, also when that is because the test has failed: whoever waits for the flag ends.
+#[derive(Debug)]
+pub(crate) struct RaisedAtEnd<'f>(pub(crate) &'f AtomicBool);
+
+impl Drop for RaisedAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

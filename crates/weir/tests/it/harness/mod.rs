@@ -23,7 +23,7 @@ pub(crate) use command::{weir, weir_in};
 pub(crate) use config::{balanced_routes, endpoints, example_on, gateway, gateway_and_service};
 pub(crate) use gateway::{Gateway, Process};
 pub(crate) use lint_text::lint;
-pub(crate) use load::{Request, Spread, load};
+pub(crate) use load::{RaisedAtEnd, Request, Spread, load};
 pub(crate) use name_server::{NameServer, Says};
 pub(crate) use place::{Folder, free_port};
 pub(crate) use scripted::{answer_of, scripted};

@@ -142,6 +142,30 @@ fn mc04_a_spare_stands_in_as_documented() {
 }
 
 #[test]
+fn hc05_connect_checks_hold_as_documented() {
+    let ports = [free_port(), free_port(), free_port()];
+    let there = Process::start(&["echo", "--listen", &format!("127.0.0.1:{}", ports[1])]);
+    there.stdout.wait_after(0, "echo: http");
+    let port = free_port();
+    let gateway = Gateway::start(port, &documented(port, "health_type: tcp}", &ports));
+    let log = &gateway.process.stderr;
+    log.wait_after(0, &format!("127.0.0.1:{} is unhealthy", ports[0]));
+    log.wait_after(0, &format!("127.0.0.1:{} is healthy", ports[1]));
+    let request = Request {
+        target: "/cache/",
+        headers: &[],
+    };
+    let spread = load(gateway.address, request, 20, 2);
+    assert_eq!(spread.of(&format!("echo-{}", ports[1])), 20, "{spread:?}");
+    assert!(
+        !log.text().contains(&format!("127.0.0.1:{} is", ports[2])),
+        "{}",
+        log.text()
+    );
+    assert!(!log.text().contains("W0417"), "{}", log.text());
+}
+
+#[test]
 fn kt23_responses_are_compressed_as_documented() {
     let text = "again and again ".repeat(200);
     let sent = text.clone();

@@ -91,7 +91,7 @@ fn what_cannot_be_read_of_error_handlers_leaves_the_status_right() {
         ("[a]", "E0101"),
     ] {
         let config = format!(
-            "tenants: [{{name: t, path_prefix: /t/, services: [{{name: s, url: 'http://10.0.0.1:80'}}], \
+            "tenants: [{{name: t, path_prefix: /t/, services: [{{name: s, url: 'http://10.0.0.1:80', health_type: none}}], \
              routes: [{{pattern: /x}}], error_handlers: {handlers}}}]"
         );
         let finished = weir(&["check", "-o", "json", "-"], &config);

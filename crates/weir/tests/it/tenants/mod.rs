@@ -4,6 +4,8 @@ mod admission;
 mod check;
 mod documented;
 mod error_handlers;
+mod health;
+mod isolation;
 mod keystone;
 mod policy;
 mod reload;

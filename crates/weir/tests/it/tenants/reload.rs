@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::get;
-use crate::harness::{Backends, Client, Folder, Gateway, Process, endpoints, free_port, gateway};
+use crate::harness::{Backends, Client, Folder, Gateway, Process, endpoints, free_port, gateway, weir};
 
 fn tenant(name: &str, prefix: &str, backend: u16) -> String {
     format!(
@@ -43,6 +43,54 @@ fn kt28_a_bad_tenant_keeps_its_last_good_version_and_costs_nobody_else() {
         &format!("server: {{port: {port}}}\ntenants: []\n"),
         "generation 6 in force (0 routes",
     );
+}
+
+/// Types of balancers that nobody knows, as other programs have them.
+const UNKNOWN: [&str; 4] = [
+    "load_balancer: {type: round-robin}",
+    "load_balancer: least-connections",
+    "load_balancer: {loadBalancer: {type: failover}}",
+    "policy: {healthCheck: {active: {type: ping}}}",
+];
+
+#[test]
+fn op14_no_start_with_a_tenant_of_an_unknown_type_and_a_reload_keeps_what_runs() {
+    let backends = Backends::start(2);
+    let (port, ports) = (free_port(), backends.ports());
+    let top = format!("server: {{port: {port}}}\ntenants:\n");
+    let good = top + &tenant("a", "/a/", ports[0]) + &tenant("b", "/b/", ports[1]);
+    let gateway = Gateway::start(port, &good);
+    let mut client = Client::connect(gateway.address);
+    let folder = Folder::new();
+    for unknown in UNKNOWN {
+        let bad = good.replace("{name: a, ", &format!("{{name: a, {unknown}, "));
+        let path = folder.write("weir.yaml", &bad);
+        let refused = weir(&["run", "-c", path.to_str().expect("UTF-8")], "");
+        assert_eq!(refused.code, Some(3), "{unknown}: {refused:?}");
+        assert_eq!(
+            refused.stderr.matches("error[E0320]").count(),
+            1,
+            "{}",
+            refused.stderr
+        );
+        assert!(
+            refused
+                .stderr
+                .contains("the configuration has a policy of an unknown type"),
+            "{}",
+            refused.stderr
+        );
+        gateway.rewrite(&bad, "last good version of 1 object stays in force: Tenant a");
+        for (target, pod) in [("/a/", "backend-1"), ("/b/", "backend-2")] {
+            assert_eq!(get(&mut client, "h", target).pod(), pod, "{unknown}");
+        }
+    }
+    // A new tenant of that kind is not there at all.
+    let more = good.clone()
+        + &tenant("c", "/c/", ports[0]).replace("services", &format!("{}, services", UNKNOWN[1]));
+    gateway.rewrite(&more, "1 new object left out: Tenant c");
+    let statuses = ["/a/", "/b/", "/c/"].map(|target| get(&mut client, "h", target).status);
+    assert_eq!(statuses, [200, 200, 404]);
 }
 
 #[test]

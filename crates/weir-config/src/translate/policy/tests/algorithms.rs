@@ -14,7 +14,7 @@ fn lb08_bx01_weirs_own_types_belong_to_weirs_own_kind() {
         let balance = valid_own(&spec).balance;
         assert_eq!(balance.algorithm, expected);
         assert!(balance.slow_start.is_some());
-        let message = format!("E0104 1:22 \"type\" cannot be \"{name}\"");
+        let message = format!("E0320 1:22 \"type\" cannot be \"{name}\"");
         check(&[(spec.as_str(), &[message.as_str()])]);
     }
 }

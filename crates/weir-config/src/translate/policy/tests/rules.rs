@@ -52,7 +52,7 @@ fn lb18_each_rule_of_the_crd_is_checked_by_itself() {
     check("{}", &["E0102 1:15 loadBalancer has no \"type\""]);
     check(
         "{type: roundrobin}",
-        &["E0104 1:22 \"type\" cannot be \"roundrobin\""],
+        &["E0320 1:22 \"type\" cannot be \"roundrobin\""],
     );
     check(
         "{type: ConsistentHash}",
@@ -136,7 +136,7 @@ fn bx01_lb08_balancers_that_learn_are_weirs_own() {
         assert_eq!(balance.map(|balance| balance.algorithm), Some(algorithm));
         check(
             &format!("{{type: {name}}}"),
-            &[&format!("E0104 1:22 \"type\" cannot be \"{name}\"")],
+            &[&format!("E0320 1:22 \"type\" cannot be \"{name}\"")],
         );
     }
 }
@@ -216,7 +216,7 @@ fn lb18_a_hash_type_has_its_own_field_and_no_other() {
     );
     check(
         &hash("{type: Source}"),
-        &["E0104 1:61 \"type\" cannot be \"Source\""],
+        &["E0320 1:61 \"type\" cannot be \"Source\""],
     );
 }
 
