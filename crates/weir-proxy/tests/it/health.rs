@@ -473,6 +473,17 @@ fn hc01_whatever_an_endpoint_answers_is_a_failure_with_its_cause() {
             "with an answer that is not HTTP",
         ),
         (
+            "a head in drops",
+            probe(),
+            Box::new(|stream| {
+                for byte in b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" {
+                    let _gone = stream.write_all(&[*byte]);
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }),
+            "without an answer in time",
+        ),
+        (
             "interim",
             probe(),
             bytes([&b"HTTP/1.1 103 X\r\n\r\n"[..], &respond(200, "", b"")].concat()),

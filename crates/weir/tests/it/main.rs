@@ -14,6 +14,7 @@ mod cli;
 mod demo;
 mod docs;
 mod echo;
+mod ejections;
 mod explain;
 mod failover;
 mod failover_page;

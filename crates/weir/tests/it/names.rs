@@ -134,3 +134,47 @@ fn lb32_services_of_a_tenant_have_names() {
     *says.lock().expect("no panic") = parsed(&["127.0.0.2"]);
     wait_for(&gateway, "127.0.0.2", Duration::from_secs(2));
 }
+
+/// Row LB32 and reliability row 29: whatever a name server says, requests go on. In files a loopback address is as good as any.
+#[test]
+fn lb32_a_name_server_that_flips_lies_or_breaks_costs_no_request() {
+    let (backend_port, _backends) = echoes(&["127.0.0.1", "127.0.0.2"]);
+    let said = Arc::new(Mutex::new(Says::Addresses(parsed(&["127.0.0.1"]), 1)));
+    let now = Arc::clone(&said);
+    let server = NameServer::start(move |_, _| now.lock().expect("no panic").clone());
+    let port = free_port();
+    let gateway = start(port, &config(port, backend_port, "{lookupFamily: IPv4}"), &server);
+    wait_for(&gateway, "127.0.0.1", PATIENCE);
+    let mut client = Client::connect(gateway.address);
+    // Every answer is a good one until the name server's new word has been heard.
+    let mut until = |says: Says, heard: &dyn Fn(&str) -> bool| {
+        *said.lock().expect("no panic") = says;
+        let begun = Instant::now();
+        while !heard(&client.get("/", &[]).pod()) {
+            assert!(begun.elapsed() < PATIENCE);
+        }
+    };
+    for address in ["127.0.0.2", "127.0.0.1", "127.0.0.2"] {
+        until(Says::Addresses(parsed(&[address]), 0), &|pod| pod == address);
+    }
+    let nowhere = parsed(&["0.0.0.0", "224.0.0.1", "255.255.255.255"]);
+    for (says, words) in [
+        (
+            Says::Addresses(nowhere, 0),
+            "the answer has no address that can be used",
+        ),
+        (Says::Code(2), "cannot resolve api.test"),
+        (Says::Forgery(parsed(&["127.0.0.1"])), "cannot resolve api.test"),
+        (Says::Garbage, "cannot resolve api.test"),
+    ] {
+        let log = &gateway.process.stderr;
+        let before = log.text().len();
+        until(says, &|pod| {
+            assert_eq!(pod, "127.0.0.2", "the last good answer");
+            log.text()[before..].contains(words)
+        });
+    }
+    until(Says::Addresses(parsed(&["127.0.0.1"]), 60), &|pod| {
+        pod == "127.0.0.1"
+    });
+}

@@ -2,6 +2,7 @@
 
 mod api;
 mod commands;
+mod default_place;
 mod endpoints;
 mod scrape;
 mod secrets;

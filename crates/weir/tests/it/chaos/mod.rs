@@ -3,6 +3,7 @@
 
 mod keystone;
 mod kill;
+mod left;
 mod outage;
 mod probes;
 mod slow;

@@ -21,8 +21,16 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `weir` with these arguments.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = command::binary()
-            .args(arguments)
+        Self::spawn(command::binary().args(arguments))
+    }
+
+    /// The same with the admin API where it is when nobody says where.
+    pub(crate) fn start_undirected(arguments: &[&str]) -> Self {
+        Self::spawn(command::binary().env_remove("WEIR_ADMIN").args(arguments))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
