@@ -69,9 +69,18 @@ impl CheckReport {
         )
     }
 
+    /// The status of every object that has one, several lines each: what Kubernetes would show of it.
+    pub fn statuses_text(&self) -> String {
+        self.translation
+            .statuses
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
     /// The schema `weir.check/v1`.
     pub fn json(&self) -> String {
-        report::json(&self.problems, &self.summary)
+        report::json(&self.problems, &self.summary, &self.translation.statuses)
     }
 
     /// GitHub workflow commands.

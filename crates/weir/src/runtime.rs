@@ -25,6 +25,9 @@ pub(crate) enum Asked {
     Reload,
     /// USR1: open the access log again.
     Reopen,
+    /// USR2: hand over to a new program, which weir cannot do yet. Without anybody who takes it, the signal would end the
+    /// process.
+    HandOver,
 }
 
 /// The signals that a command follows.
@@ -35,6 +38,7 @@ pub(crate) struct Signals {
     quit: Signal,
     hangup: Signal,
     user1: Signal,
+    user2: Signal,
 }
 
 impl Signals {
@@ -52,6 +56,7 @@ impl Signals {
             quit: take(SignalKind::quit())?,
             hangup: take(SignalKind::hangup())?,
             user1: take(SignalKind::user_defined1())?,
+            user2: take(SignalKind::user_defined2())?,
         })
     }
 
@@ -63,6 +68,7 @@ impl Signals {
             _ = self.quit.recv() => Asked::Stop,
             _ = self.hangup.recv() => Asked::Reload,
             _ = self.user1.recv() => Asked::Reopen,
+            _ = self.user2.recv() => Asked::HandOver,
         }
     }
 

@@ -4,13 +4,14 @@ use serde_json::{Map, Value, json};
 use weir_model::{Problem, Severity};
 
 use super::Summary;
+use crate::status::{self, Status};
 
 /// The schema's name and version: fields may be added to a version, never removed or changed.
 const SCHEMA: &str = "weir.check/v1";
 
-/// One JSON object on several lines: `schema`, `ok`, `summary`, `files`, `problems`. Lines and columns count
+/// One JSON object on several lines: `schema`, `ok`, `summary`, `files`, `problems`, `statuses`. Lines and columns count
 /// from 1, in characters; absent parts are left out.
-pub fn json(problems: &[Problem], summary: &Summary) -> String {
+pub fn json(problems: &[Problem], summary: &Summary, statuses: &[Status]) -> String {
     let files: Vec<_> = summary.files.iter().map(|file| Value::from(&**file)).collect();
     let value = json!({
         "schema": SCHEMA,
@@ -23,6 +24,7 @@ pub fn json(problems: &[Problem], summary: &Summary) -> String {
         },
         "files": files,
         "problems": problems.iter().map(problem).collect::<Vec<_>>(),
+        "statuses": status::to_json(statuses),
     });
     format!("{value:#}\n")
 }
@@ -94,7 +96,7 @@ mod tests {
             ..whole.clone()
         };
         let problems = [whole, bare];
-        let shown = json(&problems, &Summary::new(vec!["a.yaml".into()], 1, &problems));
+        let shown = json(&problems, &Summary::new(vec!["a.yaml".into()], 1, &problems), &[]);
         let value: Value = serde_json::from_str(&shown).expect("JSON");
         let expected = json!({
             "schema": "weir.check/v1",
@@ -107,6 +109,7 @@ mod tests {
                  "object": {"kind": "GatewayClass", "name": "eg"}},
                 {"severity": "error", "code": "E0207", "message": "no \"x\""},
             ],
+            "statuses": []
         });
         assert_eq!(value, expected);
     }

@@ -22,12 +22,17 @@ Exit code 3 when there is an error.
 Examples:
   weir check gateway.yaml routes.d/
   weir check -o json gateway.yaml
+  weir check --statuses gateway.yaml      Accepted, ResolvedRefs, Overridden ...
   weir check -o github config/            annotations in a GitHub workflow
   kubectl get gateways,httproutes,services,endpointslices -o yaml | weir check -")]
 pub(crate) struct CheckArgs {
     /// Files or folders; - for standard input. Default: what --config says
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    /// Show the status of every Gateway, route and policy too, as Kubernetes would; -o json always has it
+    #[arg(long)]
+    statuses: bool,
 
     /// Count warnings as errors
     #[arg(long, env = "WEIR_STRICT")]
@@ -58,10 +63,15 @@ impl CheckArgs {
                     severity_min,
                     ..TextOptions::default()
                 };
-                if global.quiet && !report.has_errors() {
-                    String::new()
+                let statuses = if self.statuses {
+                    report.statuses_text()
                 } else {
-                    report.text(options)
+                    String::new()
+                };
+                if global.quiet && !report.has_errors() {
+                    statuses
+                } else {
+                    statuses + &report.text(options)
                 }
             }
         })?;

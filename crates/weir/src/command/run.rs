@@ -24,6 +24,7 @@ Signals:
   QUIT       end now
   HUP        read the configuration again
   USR1       open the access log again
+  USR2       nothing yet: a handover to a new binary is to come
 
 Examples:
   weir run                                   ./weir.yaml, else /etc/weir

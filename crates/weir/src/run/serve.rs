@@ -82,6 +82,9 @@ pub(crate) fn serve(plan: &ServePlan, log: Log) -> Result<Exit, CommandError> {
             match signals.next().await {
                 Asked::Reload => follower.reload(),
                 Asked::Reopen => plane.reopen_access_log(),
+                Asked::HandOver => {
+                    log.warn("USR2 asks for a handover to a new program, which is not supported yet: nothing changes");
+                }
                 asked @ (Asked::Drain | Asked::Stop) => return asked,
             }
         }

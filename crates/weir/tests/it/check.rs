@@ -262,3 +262,123 @@ fn op14_what_is_unknown_is_denied_where_it_decides_and_a_warning_elsewhere() {
         }
     }
 }
+
+/// Every kind of object that has a status, with its good and its bad ones.
+const JUDGED: &str = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: eg}
+spec: {controllerName: gateway.envoyproxy.io/gatewayclass-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: eg}
+spec:
+  gatewayClassName: eg
+  listeners: [{name: http, protocol: HTTP, port: 8080}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: good}
+spec:
+  parentRefs: [{name: eg}]
+  rules: [{filters: [{type: RequestRedirect, requestRedirect: {hostname: shop.example.com}}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: dangling}
+spec:
+  parentRefs: [{name: eg}]
+  hostnames: [dangling.example.com]
+  rules: [{backendRefs: [{name: nobody, port: 80}]}]
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: whole}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: eg}]
+  loadBalancer: {type: RoundRobin}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: first, creationTimestamp: \"2024-01-01T00:00:00Z\"}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: good}]
+  loadBalancer: {type: Random}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: second, creationTimestamp: \"2025-01-01T00:00:00Z\"}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: good}]
+  loadBalancer: {type: LeastRequest}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: merged}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: dangling}]
+  mergeType: StrategicMerge
+  loadBalancer: {type: LeastRequest}
+";
+
+#[test]
+fn lb20_statuses_say_who_was_accepted_overridden_merged_and_conflicted() {
+    let folder = Folder::new();
+    let path = folder.write("weir.yaml", JUDGED);
+    let path = path.to_str().expect("UTF-8");
+    let json = weir(&["check", "-o", "json", path], "");
+    let value: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+    let statuses = value["statuses"].as_array().expect("statuses");
+    let status = |name: &str, kind: &str| {
+        let one = |status: &&serde_json::Value| status["name"] == name && status["kind"] == kind;
+        statuses
+            .iter()
+            .find(one)
+            .map(|one| one["status"].clone())
+            .expect("a status")
+    };
+    let said = |conditions: &serde_json::Value, kind: &str| {
+        let conditions = conditions.as_array().expect("conditions");
+        let one = conditions.iter().find(|one| one["type"] == kind);
+        one.map_or(String::new(), |one| {
+            format!("{} {}", one["status"], one["reason"]).replace('"', "")
+        })
+    };
+    let class = status("eg", "GatewayClass");
+    assert_eq!(said(&class["conditions"], "Accepted"), "True Accepted");
+    let gateway = status("eg", "Gateway");
+    assert_eq!(said(&gateway["conditions"], "Programmed"), "True Programmed");
+    assert_eq!(gateway["listeners"][0]["attachedRoutes"], 2);
+    for (route, resolved) in [
+        ("good", "True ResolvedRefs"),
+        ("dangling", "False BackendNotFound"),
+    ] {
+        let parent = &status(route, "HTTPRoute")["parents"][0];
+        assert_eq!(
+            said(&parent["conditions"], "Accepted"),
+            "True Accepted",
+            "{route}"
+        );
+        assert_eq!(said(&parent["conditions"], "ResolvedRefs"), resolved, "{route}");
+        assert_eq!(parent["parentRef"]["name"], "eg");
+    }
+    for (policy, kind, expected) in [
+        ("first", "Accepted", "True Accepted"),
+        ("second", "Accepted", "False Conflicted"),
+        ("whole", "Overridden", "True Overridden"),
+        ("merged", "Merged", "True Merged"),
+    ] {
+        let ancestor = &status(policy, "BackendTrafficPolicy")["ancestors"][0];
+        assert_eq!(
+            said(&ancestor["conditions"], kind),
+            expected,
+            "{policy} {ancestor:#}"
+        );
+    }
+    let text = weir(&["check", "--statuses", path], "").stdout;
+    for part in ["listener http takes", "attached 2", "Accepted=False Conflicted: "] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!weir(&["check", path], "").stdout.contains("Accepted=True"));
+}

@@ -192,6 +192,19 @@ fn op11_usr1_opens_the_access_log_again() {
 }
 
 #[test]
+fn op11_usr2_is_answered_in_the_log_and_ends_nothing() {
+    let (_backends, mut gateway) = start(&[]);
+    let mut client = Client::connect(gateway.address);
+    assert_eq!(client.get("/round", &[]).status, 200);
+    gateway.process.signal("USR2");
+    gateway.process.stderr.wait_after(0, "not supported yet");
+    assert_eq!(client.get("/round", &[]).status, 200);
+    drop(client);
+    gateway.process.signal("TERM");
+    expect_exit(&mut gateway, 0);
+}
+
+#[test]
 fn op11_the_log_is_json_lines_when_asked_for() {
     let port = free_port();
     let folder = Folder::new();
