@@ -16,7 +16,8 @@ use crate::value::bind_address;
 /// Serve a configuration and follow changes to it
 ///
 /// Reads Gateway API and Envoy Gateway objects and tenants files. One bad object never takes down the good ones: it is
-/// reported, its last good version stays in force, and the rest is served.
+/// reported, its last good version stays in force, and the rest is served. Only with a policy of an unknown type weir does
+/// not start.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Signals:

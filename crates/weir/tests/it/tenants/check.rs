@@ -1,6 +1,7 @@
 //! What is said about tenants files.
 
-use crate::harness::{Folder, weir, weir_in};
+use super::get;
+use crate::harness::{Backends, Client, Folder, Gateway, free_port, weir, weir_in};
 
 /// What is wrong, a tenant with `@` before the place of its problem, and the code.
 const MISTAKES: [(&str, &str, &str); 16] = [
@@ -176,5 +177,58 @@ fn kt29_variables_come_from_the_environment_and_from_env_files() {
     let explained = weir_in(folder.path(), &["-c", "t.yaml", "explain", "http://h/api/x"]);
     for part in ["on 0.0.0.0:8123", "Tenant a", "10.0.0.1:80"] {
         assert!(explained.stdout.contains(part), "{part}: {explained:?}");
+    }
+}
+
+/// A file in which nearly everything is wrong: what is not is served, and nobody gets what was another's.
+#[test]
+fn kt08_kt09_kt29_what_is_good_of_a_bad_file_is_served() {
+    let backends = Backends::start(3);
+    let port = free_port();
+    let service = |number: usize| {
+        format!(
+            "services: [{{name: s, url: 'http://127.0.0.1:{}', health_type: none}}]",
+            backends.ports()[number - 1]
+        )
+    };
+    let (one, two, three) = (service(1), service(2), service(3));
+    let config = format!(
+        "\
+server: {{port: {port}}}
+colour: red
+tenants:
+  - {{name: first, domains: [a.example, b.example], {one}, colour: red}}
+  - {{name: second, domains: [B.example, c.example], {two}}}
+  - {{name: third, domains: [b.example], {three}}}
+  - {{name: start, path_prefix: start/, {three}}}
+  - {{name: inside, path_prefix: /in//side/, {three}}}
+  - {{name: up, path_prefix: /up/../, {three}}}
+  - {{name: unset, path_prefix: '/${{WEIR_TEST_UNSET}}/', {three}}}
+  - {{name: unsaid, path_prefix: /unsaid/, services: [{{name: s, url: 'http://${{WEIR_TEST_UNSET}}:80'}}]}}
+  - {{name: first, path_prefix: /again/, {three}}}
+  - {{name: rest, path_prefix: /rest/, {three}}}
+"
+    );
+    let gateway = Gateway::start(port, &config);
+    let mut client = Client::connect(gateway.address);
+    for (host, target, pod) in [
+        ("a.example", "/", Some(1)),
+        ("b.example", "/", Some(1)),
+        ("c.example", "/", Some(2)),
+        ("x.example", "/rest/", Some(3)),
+        ("x.example", "/", None),
+        ("x.example", "/start/", None),
+        ("x.example", "/in/side/", None),
+        ("x.example", "/up/", None),
+        ("x.example", "//", None),
+        ("x.example", "/$%7BWEIR_TEST_UNSET%7D/", None),
+        ("x.example", "/unsaid/", None),
+        ("x.example", "/again/", None),
+    ] {
+        let response = get(&mut client, host, target);
+        match pod {
+            Some(number) => assert_eq!(response.pod(), format!("backend-{number}"), "{host} {target}"),
+            None => assert_eq!(response.status, 404, "{host} {target}"),
+        }
     }
 }

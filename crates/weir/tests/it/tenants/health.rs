@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::harness::{Client, Gateway, Process, free_port, weir};
+use crate::harness::{ADMIN, Admin, Client, Gateway, Process, free_port, weir};
 
 fn echo(port: u16) -> Process {
     let process = Process::start(&["echo", "--listen", &format!("127.0.0.1:{port}")]);
@@ -36,7 +36,8 @@ tenants:
         ports[0], ports[1]
     );
     let _first = echo(ports[0]);
-    let gateway = Gateway::start(port, &config);
+    let gateway = Gateway::start_with(port, &config, &ADMIN);
+    let mut admin = Admin::of_gateway(&gateway);
     let log = &gateway.process.stderr;
     log.wait_after(0, &format!("127.0.0.1:{} is healthy", ports[0]));
     let line = log.wait_after(0, &format!("127.0.0.1:{} is unhealthy", ports[1]));
@@ -45,6 +46,9 @@ tenants:
         "{line}"
     );
     assert_eq!(pods(&gateway), BTreeSet::from([names[0].clone()]));
+    assert_eq!(admin.get("/admin/health").json()["tenants"]["t"], "1/2 healthy");
+    let services = admin.get("/admin/tenants").json()["tenants"][0]["services"].clone();
+    assert_eq!(services[0]["health"], "tcp", "{services:#}");
 
     let second = echo(ports[1]);
     log.wait_after(0, &format!("127.0.0.1:{} is healthy", ports[1]));
