@@ -36,6 +36,8 @@ pub(crate) struct Forwarding {
     pub(crate) endpoint: Option<String>,
     /// The key of consistent hash.
     pub(crate) key: Option<u64>,
+    /// What else has a say in where a try goes: its label, and the same for people.
+    pub(crate) besides: Vec<(&'static str, String)>,
     forward: Forward,
     members: Vec<Option<Vec<Endpoint>>>,
     local: SocketAddr,
@@ -108,6 +110,7 @@ pub(crate) fn forward(
         pick: String::new(),
         endpoint: None,
         key: None,
+        besides: besides(forward, &members),
         forward: forward.clone(),
         members,
         local: listener.key.address,
@@ -115,6 +118,27 @@ pub(crate) fn forward(
     };
     forwarding.pick(config, request);
     forwarding
+}
+
+/// What has a say in where a try goes besides the algorithm, in the order in which it is asked.
+fn besides(forward: &Forward, members: &[Option<Vec<Endpoint>>]) -> Vec<(&'static str, String)> {
+    let of_destinations = forward.destinations.iter().map(|destination| destination.tier);
+    let of_endpoints = members.iter().flatten().flatten().map(|endpoint| endpoint.tier);
+    let sessions = forward.persistence.as_deref().map(words::sessions);
+    let bound = forward.balance.load_bound.map(words::load_bound);
+    // A destination and an endpoint of tier 1 are not the same tier: the one decides first.
+    let destinations = words::tiers(of_destinations, &forward.failover);
+    let endpoints = words::tiers(of_endpoints, &forward.failover);
+    let retries = forward.retry.as_deref().map(words::retries);
+    [
+        ("sessions", sessions),
+        ("load", bound),
+        ("tiers", destinations.or(endpoints)),
+        ("retries", retries),
+    ]
+    .into_iter()
+    .filter_map(|(label, text)| Some((label, text?)))
+    .collect()
 }
 
 impl Forwarding {

@@ -83,12 +83,20 @@ fn policy(considered: &ConsideredPolicy) -> Value {
 
 fn forward(forwarding: &Forwarding, simulated: Option<(Plan, &Prediction)>) -> Value {
     let policy = forwarding.policy.as_ref();
+    let besides = |label: &str| {
+        let mut all = forwarding.besides.iter();
+        all.find_map(|(other, text)| (*other == label).then_some(text))
+    };
     let mut value = json!({
         "policy": policy.map(|(object, place)| json!({"object": object.to_string(), "origin": origin(place)})),
         "algorithm": forwarding.algorithm,
         "treatment": forwarding.treatment,
         "destinations": forwarding.destinations.iter().map(destination).collect::<Vec<_>>(),
         "destination": forwarding.destination,
+        "sessions": besides("sessions"),
+        "load_bound": besides("load"),
+        "tiers": besides("tiers"),
+        "retries": besides("retries"),
         "pick": forwarding.pick,
         "endpoint": forwarding.endpoint,
         "key": forwarding.key.map(|key| format!("{key:016x}")),

@@ -201,6 +201,9 @@ impl Page {
                 self.endpoint(endpoint, forwarding);
             }
         }
+        for (label, text) in &forwarding.besides {
+            self.line(label, text);
+        }
         self.line("pick", &forwarding.pick);
         if let Some(endpoint) = &forwarding.endpoint {
             let key = forwarding

@@ -1,10 +1,13 @@
 //! The words for conditions, filters and reasons.
 
+use std::collections::BTreeSet;
+
 use weir_balance::NoPick;
 use weir_config::translate::{ConsideredPolicy, PolicyLevel, PolicyVerdict};
 use weir_model::{
-    Algorithm, BalanceSpec, Choices, Filter, HashSource, HeaderChange, Match, MissingKey, ObjectName,
-    PathMatch, PathRewrite, Redirect, ValueMatch,
+    Algorithm, BalanceSpec, Choices, Failover, Filter, HashSource, HeaderChange, LoadBound, Match,
+    MissingKey, ObjectName, PathMatch, PathRewrite, Persistence, PersistenceMode, Redirect, Retry, Tier,
+    TokenCarrier, ValueMatch,
 };
 use weir_route::{Outranked, Refusal};
 
@@ -194,6 +197,55 @@ pub(crate) fn algorithm(spec: &BalanceSpec) -> String {
             format!("ConsistentHash by {}", sources.join(", else "))
         }
     }
+}
+
+/// How clients of a rule come back to their endpoint.
+pub(crate) fn sessions(persistence: &Persistence) -> String {
+    let carrier = match persistence.carrier {
+        TokenCarrier::Cookie(_) => "cookie",
+        TokenCarrier::Header => "header",
+    };
+    let stays = match persistence.mode {
+        PersistenceMode::Persistent => "as long as that is usable, whatever the weights",
+        PersistenceMode::Balanced => "until others take over its share of the sessions",
+    };
+    format!(
+        "a client with a token in {carrier} {} goes to the endpoint that it names, {stays}",
+        persistence.name
+    )
+}
+
+/// How tiers stand in for each other; `None` when all is in one. `tiers` are those of destinations or endpoints.
+pub(crate) fn tiers(tiers: impl IntoIterator<Item = Tier>, failover: &Failover) -> Option<String> {
+    let tiers: BTreeSet<u8> = tiers.into_iter().map(Tier::number).collect();
+    let numbers: Vec<String> = tiers.iter().map(u8::to_string).collect();
+    let usable = 10_000_u32.div_ceil(failover.overprovisioning_percent.max(1));
+    (tiers.len() > 1).then(|| {
+        format!(
+            "{} in turn: the next gets requests when fewer than {usable} % of the endpoints before it are usable",
+            numbers.join(", ")
+        )
+    })
+}
+
+/// When stickiness gives way to load.
+pub(crate) fn load_bound(bound: LoadBound) -> String {
+    format!(
+        "an endpoint with more than {} % of the mean load is passed over by hashes and left by sessions",
+        bound.percent()
+    )
+}
+
+/// What is tried again, and how often; the conditions stand in the treatment.
+pub(crate) fn retries(retry: &Retry) -> String {
+    let tier = match retry.attempts_per_tier {
+        Some(tries) => format!(", {tries} in each tier"),
+        None => String::new(),
+    };
+    format!(
+        "up to {} after the first try, each at an endpoint that was not tried{tier}",
+        retry.attempts
+    )
 }
 
 /// Where a hash key comes from.

@@ -351,3 +351,50 @@ fn bx11_policies_that_lost_are_told_to_programs() {
         .expect("it is listed");
     assert!(refused.3.contains("Quickest"), "{value:#}");
 }
+
+#[test]
+fn bx11_sessions_bounds_tiers_and_retries_have_a_line_each() {
+    let files = Files::new();
+    let objects = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop, namespace: default}
+spec:
+  parentRefs: [{name: eg}]
+  hostnames: [www.example.com]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /shop}}]
+      backendRefs: [{name: backend, port: 3000}, {name: backend, port: 3000, priority: 2}]
+      sessionPersistence: {sessionName: cart}
+---
+apiVersion: weir.dev/v1alpha1
+kind: TrafficPolicy
+metadata: {name: shop, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: shop}]
+  loadBalancer: {type: LeastRequest, loadBoundPercent: 150}
+  retry: {numRetries: 3, numAttemptsPerPriority: 2}
+";
+    files.folder.write("c.yaml", objects);
+    let (_, text) = files.explain(&["http://www.example.com:8080/shop"]);
+    let expected = "\
+sessions  a client with a token in cookie cart goes to the endpoint that it names, as long as that is usable, whatever the weights
+load      an endpoint with more than 150 % of the mean load is passed over by hashes and left by sessions
+tiers     0, 2 in turn: the next gets requests when fewer than 72 % of the endpoints before it are usable
+retries   up to 3 after the first try, each at an endpoint that was not tried, 2 in each tier
+pick      ";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.contains("load bound 150 % of the mean\n"), "{text}");
+    let (_, json) = files.explain(&["http://www.example.com:8080/shop", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    for field in ["sessions", "load_bound", "tiers", "retries"] {
+        assert!(json["forward"][field].is_string(), "{field} {json:#}");
+    }
+    let (_, text) = files.explain(&["http://www.example.com:8080/round"]);
+    for label in ["sessions", "load ", "tiers", "retries"] {
+        assert!(
+            !text.contains(&format!("\n{label}")),
+            "what a rule has not is not told: {text}"
+        );
+    }
+}

@@ -42,6 +42,9 @@ pub(super) fn lines(forward: &Forward) -> Vec<String> {
     lines.extend(connection(&upstream.connection));
     lines.extend(forward.retry.as_ref().map(|retry| describe_retry(retry)));
     lines.extend(failover(&forward.failover));
+    if let Some(bound) = forward.balance.load_bound {
+        lines.push(format!("load bound {} % of the mean", bound.percent()));
+    }
     lines.extend(
         forward
             .persistence
