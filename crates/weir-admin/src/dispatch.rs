@@ -3,6 +3,7 @@
 use hyper::Method;
 
 use crate::answers::{self, Page};
+use crate::metrics::Selection;
 use crate::percent::decode;
 use crate::{Instance, metrics};
 
@@ -14,7 +15,7 @@ pub(crate) enum Question {
     Ready {
         is_verbose: bool,
     },
-    Metrics,
+    Metrics(Selection),
     Status,
     Config,
     Health {
@@ -52,7 +53,11 @@ pub(crate) fn question(method: &Method, path: &str, query: &str, bases: &[String
             let is_verbose = has("verbose");
             return read(Question::Ready { is_verbose });
         }
-        "/metrics" => return read(Question::Metrics),
+        "/metrics" => {
+            let selection = Selection::parse(query)
+                .map_err(|what| Page::error(hyper::StatusCode::BAD_REQUEST, "invalid", &what));
+            return selection.and_then(|selection| read(Question::Metrics(selection)));
+        }
         "/status" => return read(Question::Status),
         "/config" => return read(Question::Config),
         _ => {}
@@ -99,9 +104,12 @@ pub(crate) fn answer(question: Question, instance: &dyn Instance) -> Page {
         Question::Index => answers::index(),
         Question::Alive => answers::alive(),
         Question::Ready { is_verbose } => answers::ready(&instance.readiness(), is_verbose),
-        Question::Metrics => Page {
+        Question::Metrics(selection) => Page {
             media_type: "text/plain; version=0.0.4; charset=utf-8",
-            ..Page::text(hyper::StatusCode::OK, metrics::text(&instance.report()))
+            ..Page::text(
+                hyper::StatusCode::OK,
+                metrics::selected(&instance.report(), selection),
+            )
         },
         Question::Status => status(instance),
         Question::Config => Page::json(hyper::StatusCode::OK, &instance.config()),
@@ -135,6 +143,7 @@ mod tests {
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
             question(&method, path, query, &bases).map_err(|page| page.status.as_u16())
         };
+        let scrape = |query: &str| Selection::parse(query).expect("a selection");
         for (target, expected) in [
             ("/livez", Ok(Question::Alive)),
             ("/healthz", Ok(Question::Alive)),
@@ -150,6 +159,11 @@ mod tests {
                 "/admin/tenants/a%20b/health",
                 Ok(Question::Services("a b".to_owned())),
             ),
+            (
+                "/metrics?scope=route",
+                Ok(Question::Metrics(scrape("scope=route"))),
+            ),
+            ("/metrics?scope=server", Err(400)),
             ("/admin/tenants/%f/health", Err(404)),
             ("/admin/tenants/a/b/health", Err(404)),
             ("/health", Err(404)),

@@ -27,7 +27,8 @@ pub use guard::{Token, TokenError};
 pub use instance::{Instance, Order, Readiness, Refusal, Reloaded, Selector, Verb};
 pub use metrics::{DURATION_BOUNDS_S, text as metrics_text};
 pub use report::{
-    BackendState, ConfigState, EndpointState, FailureState, ListenerState, LoadState, Overall, OverrideState,
-    ProbeFailureState, ProbeState, ProblemState, Report, RouteState, ServiceState, TenantState,
+    BackendState, ConfigState, DurationState, EndpointState, FailureState, ListenerState, LoadState, Overall,
+    OverrideState, ProbeFailureState, ProbeState, ProblemState, Report, RouteState, ServiceState,
+    TenantState, TryState,
 };
 pub use server::Admin;

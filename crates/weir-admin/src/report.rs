@@ -26,6 +26,9 @@ pub struct Report {
     pub routes: Vec<RouteState>,
     /// In order of their keys.
     pub backends: Vec<BackendState>,
+    /// Tries, by rule and backend. Only for metrics.
+    #[serde(skip)]
+    pub tries: Vec<TryState>,
     /// What people have decided by hand, in order of addresses; also about endpoints that no backend lists.
     pub overrides: Vec<OverrideState>,
     /// In the order of the files.
@@ -87,6 +90,10 @@ pub struct ListenerState {
     pub error: Option<String>,
     /// Who uses it: sections of Gateways, or tenants.
     pub sections: Vec<String>,
+    /// Client connections open now.
+    pub connections_open: u64,
+    /// Requests that no rule serves, by the word for why: `no_host` or `no_route`.
+    pub misses: BTreeMap<String, u64>,
 }
 
 /// A rule of a route.
@@ -107,6 +114,8 @@ pub struct RouteState {
     pub classes: [u64; 6],
     /// Tries after the first ones.
     pub retries: u64,
+    /// Those of them that brought an answer below 500.
+    pub retries_good: u64,
     /// Time of all exchanges together, microseconds.
     pub duration_us: u64,
     /// How many took at most as long as each of [`crate::DURATION_BOUNDS_S`].
@@ -115,6 +124,37 @@ pub struct RouteState {
     pub median_us: u64,
     /// All but a hundredth of them took no longer, microseconds.
     pub p99_us: u64,
+    /// Durations by what became of the requests. Only for metrics.
+    #[serde(skip)]
+    pub durations: Vec<DurationState>,
+}
+
+/// Durations of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DurationState {
+    /// Such as `GET`; `_OTHER` for one that is not known, empty for several.
+    pub method: String,
+    /// 0 when there was no answer.
+    pub status: u16,
+    /// Of HTTP, such as `1.1`.
+    pub version: String,
+    /// What went wrong, where the status does not say it; may be empty.
+    pub error: String,
+    /// How many, by the first of [`crate::DURATION_BOUNDS_S`] that they do not exceed, and how many exceed them all.
+    pub buckets: Vec<u64>,
+    /// All of them together, microseconds.
+    pub sum_us: u64,
+}
+
+/// Tries at one backend on behalf of one rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TryState {
+    /// Key of the rule.
+    pub route: String,
+    /// Key of the backend.
+    pub backend: String,
+    /// How long they took. Statuses are the endpoints'.
+    pub durations: Vec<DurationState>,
 }
 
 /// A backend.
@@ -129,6 +169,8 @@ pub struct BackendState {
     pub is_in_panic: bool,
     /// What goes on there, as its limits count it.
     pub load: LoadState,
+    /// Endpoints picked, by what decided: `policy`, `no_key`, `affinity`, `session`, `override`, `panic` or `retry`.
+    pub picks: BTreeMap<String, u64>,
     /// In the order configured.
     pub endpoints: Vec<EndpointState>,
 }

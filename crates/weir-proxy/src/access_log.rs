@@ -163,6 +163,12 @@ pub(crate) fn write_json(line: &mut Vec<u8>, name: &str, value: &[u8]) {
     line.extend_from_slice(b",\"");
     line.extend_from_slice(name.as_bytes());
     line.extend_from_slice(b"\":\"");
+    write_json_bytes(line, value);
+    line.push(b'"');
+}
+
+/// Appends a value as the inside of a JSON string, as [`write_json`] does.
+pub(crate) fn write_json_bytes(line: &mut Vec<u8>, value: &[u8]) {
     for byte in value {
         match byte {
             b'"' | b'\\' => line.extend_from_slice(&[b'\\', *byte]),
@@ -174,7 +180,6 @@ pub(crate) fn write_json(line: &mut Vec<u8>, name: &str, value: &[u8]) {
             }
         }
     }
-    line.push(b'"');
 }
 
 fn open(target: &AccessLog) -> io::Result<Box<dyn Write + Send>> {

@@ -45,4 +45,7 @@ pub use gateway::{DrainReport, Gateway};
 pub use health::{ChangeRecord, EjectionReport, HealthReport, ProbeRecord, ProbeReport};
 pub use log_style::{LogFormat, LogStyle, LogTemplate, LogTemplateError};
 pub use options::{AccessLog, EventSink, Limits, Options};
-pub use stats::{EndpointReport, FailureReport, RuleReport, Stats};
+pub use stats::{
+    DURATION_BOUNDS_US, DestinationReport, DurationKind, DurationReport, EndpointReport, FailureReport,
+    ListenerReport, RuleReport, Stats,
+};

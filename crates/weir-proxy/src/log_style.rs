@@ -19,6 +19,8 @@ pub enum LogFormat {
     /// As one JSON object.
     #[default]
     Json,
+    /// As one JSON object with the fields of Envoy Gateway's default access log.
+    Envoy,
     /// As a line of text.
     Text(LogTemplate),
 }
@@ -49,7 +51,11 @@ pub(crate) enum LogValue {
     Protocol,
     Status,
     Reason,
+    /// Envoy's response flags.
+    Flags,
     Retries,
+    /// Every try: endpoint and what came of it.
+    Attempts,
     BytesReceived,
     BytesSent,
     DurationMs,
@@ -60,6 +66,7 @@ pub(crate) enum LogValue {
     Endpoint,
     Backend,
     Policy,
+    PickReason,
     Peer,
     ClientIp,
     Listener,
@@ -79,7 +86,7 @@ pub enum LogTemplateError {
 const COMBINED: &str = "{client_ip} - - [{clf_time}] \"{method} {path} {protocol}\" {status} {bytes_sent} \
                         \"{header:referer}\" \"{user_agent}\"";
 
-const VALUES: [(&str, LogValue); 22] = [
+const VALUES: [(&str, LogValue); 25] = [
     ("start_time", LogValue::StartTime),
     ("clf_time", LogValue::ClfTime),
     ("method", LogValue::Method),
@@ -87,7 +94,9 @@ const VALUES: [(&str, LogValue); 22] = [
     ("protocol", LogValue::Protocol),
     ("status", LogValue::Status),
     ("reason", LogValue::Reason),
+    ("flags", LogValue::Flags),
     ("retries", LogValue::Retries),
+    ("attempts", LogValue::Attempts),
     ("bytes_received", LogValue::BytesReceived),
     ("bytes_sent", LogValue::BytesSent),
     ("duration_ms", LogValue::DurationMs),
@@ -98,6 +107,7 @@ const VALUES: [(&str, LogValue); 22] = [
     ("endpoint", LogValue::Endpoint),
     ("backend", LogValue::Backend),
     ("policy", LogValue::Policy),
+    ("pick_reason", LogValue::PickReason),
     ("peer", LogValue::Peer),
     ("client_ip", LogValue::ClientIp),
     ("listener", LogValue::Listener),
@@ -112,13 +122,14 @@ impl LogStyle {
 }
 
 impl LogFormat {
-    /// `json`, `combined`, or a template such as `{method} {path} {status}`; `{{` is a brace.
+    /// `json`, `envoy`, `combined`, or a template such as `{method} {path} {status}`; `{{` is a brace.
     ///
     /// # Errors
     /// The template names a value that there is not, or a brace is left open.
     pub fn parse(text: &str) -> Result<Self, LogTemplateError> {
         match text {
             "json" => Ok(Self::Json),
+            "envoy" => Ok(Self::Envoy),
             "combined" => LogTemplate::parse(COMBINED).map(Self::Text),
             text => LogTemplate::parse(text).map(Self::Text),
         }
@@ -228,6 +239,7 @@ mod tests {
         }
         assert!(matches!(LogFormat::parse("combined"), Ok(LogFormat::Text(_))));
         assert_eq!(LogFormat::parse("json"), Ok(LogFormat::Json));
+        assert_eq!(LogFormat::parse("envoy"), Ok(LogFormat::Envoy));
     }
 
     #[test]

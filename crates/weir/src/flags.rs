@@ -159,7 +159,7 @@ pub(crate) struct PlaneArgs {
     )]
     pub(crate) access_log: String,
 
-    /// How these lines are written: json, combined, or a template such as '{method} {path} {status} {duration_ms}'
+    /// How these lines are written: json, envoy, combined, or a template such as '{method} {path} {status} {duration_ms}'
     #[arg(
         long,
         value_name = "FORMAT",

@@ -11,7 +11,7 @@ weir admin
 
 GET  /livez                       alive
 GET  /readyz                      ready to serve; ?verbose says why not
-GET  /metrics                     for Prometheus
+GET  /metrics                     for Prometheus; ?scope=SCOPE, ?metrics=NAME,-NAME
 GET  /status                      the whole picture
 GET  /config                      the configuration as meant
 GET  /admin/health                health by tenant

@@ -129,7 +129,15 @@ pub(super) fn checks(out: &mut Exposition, report: &Report) {
             }
         },
     );
-    // The names that are documented for the gateway that weir replaces (row OP07).
+}
+
+/// The names that are documented for the gateway that weir replaces (row OP07).
+pub(super) fn check_aliases(out: &mut Exposition, report: &Report) {
+    let own = own_series(report);
+    let all = || {
+        own.iter()
+            .flat_map(|(_, endpoint)| endpoint.probes.iter().map(|probe| (&*endpoint.address, probe)))
+    };
     let mut alias = |name: &str, help: &str, failed: bool| {
         out.family(name, Kind::Counter, help, |samples| {
             for (address, probe) in all() {

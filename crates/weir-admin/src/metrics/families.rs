@@ -1,28 +1,44 @@
 //! What there is to measure.
 
-use super::endpoints::{checks, endpoints};
+use super::durations;
+use super::endpoints::{check_aliases, checks, endpoints};
+use super::scope::MetricScope;
+use super::selection::Selection;
 use super::text::{Exposition, Kind, Samples};
 use crate::{BackendState, LoadState, Report};
-
-/// Upper bounds of the buckets of durations, seconds (OpenTelemetry's for HTTP).
-pub const DURATION_BOUNDS_S: [f64; 14] = [
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-];
 
 /// Classes of statuses by their place in [`crate::RouteState::classes`].
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
+/// Every scope with what writes its families.
+type Family = fn(&mut Exposition, &Report);
+const FAMILIES: [(MetricScope, Family); 13] = [
+    (MetricScope::Process, process),
+    (MetricScope::Config, config),
+    (MetricScope::Listener, listeners),
+    (MetricScope::Route, routes),
+    (MetricScope::Route, durations::requests),
+    (MetricScope::Process, failures),
+    (MetricScope::Backend, backends),
+    (MetricScope::Backend, picks),
+    (MetricScope::Backend, durations::tries),
+    (MetricScope::Endpoint, endpoints),
+    (MetricScope::Check, checks),
+    (MetricScope::Check, check_aliases),
+    (MetricScope::Tenant, tenants),
+];
+
 /// Writes everything that `report` says in Prometheus' text format.
 pub fn text(report: &Report) -> String {
-    let mut out = Exposition::default();
-    process(&mut out, report);
-    config(&mut out, report);
-    routes(&mut out, report);
-    failures(&mut out, report);
-    backends(&mut out, report);
-    endpoints(&mut out, report);
-    checks(&mut out, report);
-    tenants(&mut out, report);
+    selected(report, Selection::default())
+}
+
+/// Writes a part of it.
+pub(crate) fn selected(report: &Report, selection: Selection) -> String {
+    let wanted = FAMILIES.iter().filter(|(scope, _)| selection.has_scope(*scope));
+    let wanted: Vec<Family> = wanted.map(|(_, family)| *family).collect();
+    let mut out = Exposition::of(selection);
+    wanted.iter().for_each(|family| family(&mut out, report));
     out.finish()
 }
 
@@ -51,24 +67,6 @@ fn process(out: &mut Exposition, report: &Report) {
         "Whether weir finishes what is in progress in order to end.",
         draining,
     );
-    let open = report.connections_open as f64;
-    single(
-        out,
-        "weir_open_connections",
-        Kind::Gauge,
-        "Client connections open now.",
-        open,
-    );
-    out.family(
-        "weir_listener_up",
-        Kind::Gauge,
-        "Whether a listener accepts connections.",
-        |samples| {
-            for listener in &report.listeners {
-                samples.set(&[("listener", &listener.address)], flag(listener.bound.is_some()));
-            }
-        },
-    );
     let dropped = report.log_records_dropped as f64;
     let help = "Access log records that were dropped because their writer did not keep up.";
     single(
@@ -78,6 +76,30 @@ fn process(out: &mut Exposition, report: &Report) {
         help,
         dropped,
     );
+}
+
+fn listeners(out: &mut Exposition, report: &Report) {
+    let help = "Whether a listener accepts connections.";
+    out.family("weir_listener_up", Kind::Gauge, help, |samples| {
+        for listener in &report.listeners {
+            samples.set(&[("listener", &listener.address)], flag(listener.bound.is_some()));
+        }
+    });
+    let help = "Client connections open now.";
+    out.family("weir_open_connections", Kind::Gauge, help, |samples| {
+        for listener in &report.listeners {
+            let labels = [("listener", &*listener.address), ("protocol", "http1")];
+            samples.set(&labels, listener.connections_open as f64);
+        }
+    });
+    let help = "Requests that no rule serves, answered 404.";
+    out.family("weir_route_misses_total", Kind::Counter, help, |samples| {
+        for listener in &report.listeners {
+            for (why, count) in &listener.misses {
+                samples.set(&[("listener", &listener.address), ("why", why)], *count as f64);
+            }
+        }
+    });
 }
 
 fn config(out: &mut Exposition, report: &Report) {
@@ -140,49 +162,15 @@ fn routes(out: &mut Exposition, report: &Report) {
             classes(samples, &[("route", &route.key)], &route.classes);
         }
     });
-    out.family(
-        "weir_retries_total",
-        Kind::Counter,
-        "Tries after the first ones.",
-        |samples| {
-            for route in &report.routes {
-                samples.set(&[("route", &route.key)], route.retries as f64);
-            }
-        },
-    );
-    const NAME: &str = "http_server_request_duration_seconds";
-    if report.routes.is_empty() {
-        return;
-    }
-    out.head(
-        NAME,
-        Kind::Histogram,
-        "Time from a request's first byte to its answer's last, by rule.",
-    );
-    for route in &report.routes {
-        let key = route.key.as_str();
-        for (bound, count) in DURATION_BOUNDS_S.iter().zip(&route.within) {
-            let labels = [("http_route", key), ("le", &*bound.to_string())];
-            out.sample(
-                "http_server_request_duration_seconds_bucket",
-                &labels,
-                *count as f64,
-            );
+    let help = "Tries after the first ones; success: it brought an answer below 500.";
+    out.family("weir_retries_total", Kind::Counter, help, |samples| {
+        for route in &report.routes {
+            let labels = |outcome| [("route", &*route.key), ("outcome", outcome)];
+            samples.set(&labels("success"), route.retries_good as f64);
+            let failed = route.retries.saturating_sub(route.retries_good);
+            samples.set(&labels("failed"), failed as f64);
         }
-        let all = route.requests() as f64;
-        out.sample(
-            "http_server_request_duration_seconds_bucket",
-            &[("http_route", key), ("le", "+Inf")],
-            all,
-        );
-        let labels = [("http_route", key)];
-        out.sample(
-            "http_server_request_duration_seconds_sum",
-            &labels,
-            route.duration_us as f64 / 1e6,
-        );
-        out.sample("http_server_request_duration_seconds_count", &labels, all);
-    }
+    });
 }
 
 fn failures(out: &mut Exposition, report: &Report) {
@@ -237,6 +225,21 @@ fn backends(out: &mut Exposition, report: &Report) {
         for backend in &report.backends {
             for (limit, count) in refused(&backend.load) {
                 samples.set(&[("backend", &backend.key), ("limit", limit)], count as f64);
+            }
+        }
+    });
+}
+
+fn picks(out: &mut Exposition, report: &Report) {
+    let help =
+        "Endpoints picked, by what decided: the policy, affinity, a session, an override, panic, a retry.";
+    out.family("weir_lb_picks_total", Kind::Counter, help, |samples| {
+        for backend in &report.backends {
+            for (reason, count) in &backend.picks {
+                // As with classes of statuses: most backends never see most reasons.
+                if *count > 0 || reason == "policy" {
+                    samples.set(&[("backend", &backend.key), ("reason", reason)], *count as f64);
+                }
             }
         }
     });

@@ -1,10 +1,10 @@
 //! Whether what is written is what Prometheus wants.
 
 use super::lint_text::lint;
-use super::text;
+use super::{Selection, selected, text};
 use crate::{
-    BackendState, ConfigState, EndpointState, FailureState, ListenerState, OverrideState, ProbeState, Report,
-    RouteState, TenantState,
+    BackendState, ConfigState, DurationState, EndpointState, FailureState, ListenerState, OverrideState,
+    ProbeState, Report, RouteState, TenantState, TryState,
 };
 
 /// Everything that there can be, some of it twice, with text that does not belong in labels.
@@ -15,6 +15,18 @@ fn report() -> Report {
         failed: 3,
         good_mean_us: Some(1500),
         ..ProbeState::default()
+    };
+    let duration = |status: u16, error: &str, count: u64| {
+        let mut buckets = vec![0; 15];
+        (buckets[0], buckets[14]) = (count, 1);
+        DurationState {
+            method: "GET".to_owned(),
+            status,
+            version: "1.1".to_owned(),
+            error: error.to_owned(),
+            buckets,
+            sum_us: 2_500_000,
+        }
     };
     let endpoint = |address: &str, state: &str| EndpointState {
         address: address.to_owned(),
@@ -31,6 +43,9 @@ fn report() -> Report {
     let backend = |key: &str| BackendState {
         key: key.to_owned(),
         is_in_panic: true,
+        picks: [("policy", 7), ("retry", 2), ("panic", 0)]
+            .map(|(reason, count)| (reason.to_owned(), count))
+            .into(),
         endpoints: vec![
             endpoint("10.0.0.1:80", "serving"),
             endpoint("10.0.0.1:80", "serving"),
@@ -49,6 +64,8 @@ fn report() -> Report {
         },
         listeners: vec![ListenerState {
             address: "0.0.0.0:80".to_owned(),
+            connections_open: 3,
+            misses: [("no_route".to_owned(), 5)].into(),
             ..ListenerState::default()
         }],
         routes: vec![RouteState {
@@ -57,9 +74,20 @@ fn report() -> Report {
             within: vec![90; 14],
             duration_us: 2_500_000,
             retries: 2,
+            retries_good: 1,
+            durations: vec![
+                duration(200, "", 90),
+                duration(503, "no_endpoints", 10),
+                duration(0, "", 1),
+            ],
             ..RouteState::default()
         }],
         backends: vec![backend("service/a/b/80"), backend("tenant/x")],
+        tries: vec![TryState {
+            route: "httproute/a/b/rule/0".to_owned(),
+            backend: "tenant/x".to_owned(),
+            durations: vec![duration(404, "", 2), duration(0, "connect_failed", 3)],
+        }],
         failures: vec![FailureState {
             reason: "connection_panicked".to_owned(),
             count: 2,
@@ -84,10 +112,19 @@ fn op06_the_text_is_what_prometheus_wants() {
     assert_eq!(lint(&super::text(&Report::default())), Vec::<String>::new());
     for line in [
         "weir_requests_total{route=\"httproute/a/b/rule/0\",code_class=\"5xx\"} 1",
-        "http_server_request_duration_seconds_bucket{http_route=\"httproute/a/b/rule/0\",le=\"0.005\"} 90",
-        "http_server_request_duration_seconds_bucket{http_route=\"httproute/a/b/rule/0\",le=\"+Inf\"} 100",
-        "http_server_request_duration_seconds_sum{http_route=\"httproute/a/b/rule/0\"} 2.5",
-        "http_server_request_duration_seconds_count{http_route=\"httproute/a/b/rule/0\"} 100",
+        "http_server_request_duration_seconds_bucket{http_route=\"httproute/a/b/rule/0\",url_scheme=\"http\",http_request_method=\"GET\",network_protocol_version=\"1.1\",http_response_status_code=\"200\",le=\"0.005\"} 90",
+        "http_server_request_duration_seconds_bucket{http_route=\"httproute/a/b/rule/0\",url_scheme=\"http\",http_request_method=\"GET\",network_protocol_version=\"1.1\",http_response_status_code=\"200\",le=\"10\"} 90",
+        "http_server_request_duration_seconds_bucket{http_route=\"httproute/a/b/rule/0\",url_scheme=\"http\",http_request_method=\"GET\",network_protocol_version=\"1.1\",http_response_status_code=\"200\",le=\"+Inf\"} 91",
+        "http_server_request_duration_seconds_sum{http_route=\"httproute/a/b/rule/0\",url_scheme=\"http\",http_request_method=\"GET\",network_protocol_version=\"1.1\"} 2.5",
+        "http_server_request_duration_seconds_count{http_route=\"httproute/a/b/rule/0\",url_scheme=\"http\",http_request_method=\"GET\",network_protocol_version=\"1.1\",http_response_status_code=\"503\",error_type=\"no_endpoints\"} 11",
+        "http_client_request_duration_seconds_count{http_route=\"httproute/a/b/rule/0\",backend=\"tenant/x\",url_scheme=\"http\",http_request_method=\"GET\",network_protocol_version=\"1.1\",http_response_status_code=\"404\",error_type=\"404\"} 3",
+        "http_client_request_duration_seconds_count{http_route=\"httproute/a/b/rule/0\",backend=\"tenant/x\",url_scheme=\"http\",http_request_method=\"GET\",network_protocol_version=\"1.1\",error_type=\"connect_failed\"} 4",
+        "weir_lb_picks_total{backend=\"tenant/x\",reason=\"policy\"} 7",
+        "weir_lb_picks_total{backend=\"tenant/x\",reason=\"retry\"} 2",
+        "weir_retries_total{route=\"httproute/a/b/rule/0\",outcome=\"success\"} 1",
+        "weir_retries_total{route=\"httproute/a/b/rule/0\",outcome=\"failed\"} 1",
+        "weir_route_misses_total{listener=\"0.0.0.0:80\",why=\"no_route\"} 5",
+        "weir_open_connections{listener=\"0.0.0.0:80\",protocol=\"http1\"} 3",
         "weir_endpoint_requests_total{backend=\"tenant/x\",endpoint=\"10.0.0.1:80\",code_class=\"2xx\"} 30",
         "weir_endpoint_up{backend=\"tenant/x\",endpoint=\"10.0.0.1:80\"} 1",
         "weir_endpoint_state{backend=\"tenant/x\",endpoint=\"/run/a\\nb.sock\",state=\"ejected\"} 1",
@@ -97,6 +134,41 @@ fn op06_the_text_is_what_prometheus_wants() {
     ] {
         assert!(text.lines().any(|other| other == line), "{line}\n{text}");
     }
+}
+
+#[test]
+fn op06_a_part_is_what_was_asked_for_and_clean() {
+    let names = |query: &str| -> Vec<String> {
+        let text = selected(&report(), Selection::parse(query).expect("a selection"));
+        assert_eq!(lint(&text), Vec::<String>::new(), "{text}");
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        types
+            .map(|rest| rest.split(' ').next().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let all = names("");
+    assert_eq!(
+        names("scope=listener"),
+        [
+            "weir_listener_up",
+            "weir_open_connections",
+            "weir_route_misses_total"
+        ]
+    );
+    assert_eq!(
+        names("scope=route,listener&metrics=weir_route_misses_total,http_server_request_duration_seconds"),
+        ["weir_route_misses_total", "http_server_request_duration_seconds"]
+    );
+    let rest = names("metrics=-http_server_request_duration_seconds,-weir_endpoint_up");
+    assert_eq!(rest.len(), all.len() - 2);
+    let scopes = [
+        "process", "config", "listener", "route", "backend", "endpoint", "check", "tenant",
+    ];
+    let by_scope: usize = scopes
+        .iter()
+        .map(|scope| names(&format!("scope={scope}")).len())
+        .sum();
+    assert_eq!(by_scope, all.len());
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::selection::Selection;
+
 /// What a family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -16,6 +18,9 @@ pub(super) enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct Exposition {
     out: String,
+    selection: Selection,
+    /// Whether the family whose head came last is wanted.
+    is_wanted: bool,
 }
 
 /// The samples of one family. Two with the same labels cannot be: a later one replaces or adds to the earlier.
@@ -25,8 +30,19 @@ pub(super) struct Samples {
 }
 
 impl Exposition {
+    /// A text of the wanted families alone.
+    pub(super) fn of(selection: Selection) -> Self {
+        Self {
+            selection,
+            ..Self::default()
+        }
+    }
+
     /// Writes one family; nothing when it has no samples.
     pub(super) fn family(&mut self, name: &str, kind: Kind, help: &str, fill: impl FnOnce(&mut Samples)) {
+        if !self.selection.has_name(name) {
+            return;
+        }
         let mut samples = Samples::default();
         fill(&mut samples);
         if samples.by_labels.is_empty() {
@@ -39,7 +55,7 @@ impl Exposition {
         }
     }
 
-    /// Writes the help and type of a family.
+    /// Writes the help and type of a family. When it is not wanted, nothing is written of it.
     pub(super) fn head(&mut self, name: &str, kind: Kind, help: &str) {
         let kind = match kind {
             Kind::Counter => "counter",
@@ -47,12 +63,17 @@ impl Exposition {
             Kind::Histogram => "histogram",
             Kind::Summary => "summary",
         };
-        let _ = writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        self.is_wanted = self.selection.has_name(name);
+        if self.is_wanted {
+            let _ = writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        }
     }
 
     /// Writes one sample of a family whose samples have an order of their own.
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let _ = writeln!(self.out, "{name}{} {value}", labels_text(labels));
+        if self.is_wanted {
+            let _ = writeln!(self.out, "{name}{} {value}", labels_text(labels));
+        }
     }
 
     /// All of it.

@@ -253,7 +253,6 @@ fn balancer(
     }
     CompiledBalancer {
         backend: Arc::clone(of.backend),
-        policy: usage.balance.algorithm.name(),
         balancer,
         endpoints: Arc::clone(of.live),
         upstream: Arc::clone(upstream),

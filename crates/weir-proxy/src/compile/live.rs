@@ -111,6 +111,18 @@ impl Deref for Cursor {
     }
 }
 
+/// A backend as a rule uses it, as long as the rule's key is configured.
+#[derive(Debug)]
+pub(crate) struct LiveDestination {
+    /// Unique in the process; never used again.
+    pub(crate) id: u32,
+    pub(crate) rule: Arc<LiveRule>,
+    /// The backend's key.
+    pub(crate) backend: Arc<str>,
+    /// Turns of the balancer.
+    pub(crate) cursor: Cursor,
+}
+
 /// A rule as long as its key is configured.
 #[derive(Debug)]
 pub(crate) struct LiveRule {
@@ -145,8 +157,10 @@ pub(crate) struct Live {
     overrides: BTreeMap<EndpointAddress, Override>,
     endpoints: HashMap<EndpointAddress, (Arc<LiveEndpoint>, u32)>,
     rules: HashMap<Arc<str>, Arc<LiveRule>>,
-    /// Turns of the balancers, by rule and destination.
-    cursors: HashMap<(Arc<str>, Arc<str>), Arc<Cursor>>,
+    /// By rule and backend.
+    destinations: HashMap<(Arc<str>, Arc<str>), Arc<LiveDestination>>,
+    /// Turns of the balancers of mirrors, by rule and backend.
+    mirror_cursors: HashMap<(Arc<str>, Arc<str>), Arc<Cursor>>,
     /// By rule key.
     spreads: HashMap<Arc<str>, Arc<Spread>>,
 }
@@ -165,7 +179,8 @@ impl Live {
             overrides: BTreeMap::new(),
             endpoints: HashMap::new(),
             rules: HashMap::new(),
-            cursors: HashMap::new(),
+            destinations: HashMap::new(),
+            mirror_cursors: HashMap::new(),
             spreads: HashMap::new(),
         }
     }
@@ -273,12 +288,31 @@ impl Live {
         rule
     }
 
-    /// The cursor of a rule's balancer over a destination.
-    pub(crate) fn cursor(&mut self, rule: &Arc<str>, destination: &Arc<str>) -> Arc<Cursor> {
+    /// A backend as the rule of a key uses it.
+    pub(crate) fn destination(&mut self, rule: &Arc<str>, backend: &Arc<str>) -> Arc<LiveDestination> {
+        let key = (Arc::clone(rule), Arc::clone(backend));
+        if let Some(destination) = self.destinations.get(&key) {
+            return Arc::clone(destination);
+        }
+        let cursor = Cursor::new(&mut self.rng);
+        let rule = self.rule(rule);
+        self.ids += 1;
+        let destination = Arc::new(LiveDestination {
+            id: self.ids,
+            rule,
+            backend: Arc::clone(backend),
+            cursor,
+        });
+        self.destinations.insert(key, Arc::clone(&destination));
+        destination
+    }
+
+    /// The cursor of a rule's balancer over a mirror's backend.
+    pub(crate) fn mirror_cursor(&mut self, rule: &Arc<str>, backend: &Arc<str>) -> Arc<Cursor> {
         let rng = &mut self.rng;
-        let key = (Arc::clone(rule), Arc::clone(destination));
+        let key = (Arc::clone(rule), Arc::clone(backend));
         Arc::clone(
-            self.cursors
+            self.mirror_cursors
                 .entry(key)
                 .or_insert_with(|| Arc::new(Cursor::new(rng))),
         )
@@ -298,14 +332,15 @@ impl Live {
         self.spreads.remove(rule);
     }
 
-    /// Forgets rules and cursors whose rule key `is_configured` does not know.
+    /// Forgets rules and what belongs to them whose rule key `is_configured` does not know.
     pub(crate) fn retain_rules(&mut self, is_configured: impl Fn(&str) -> bool) {
         self.rules.retain(|key, rule| {
             let kept = is_configured(key);
             rule.is_configured.store(kept, Ordering::Relaxed);
             kept
         });
-        self.cursors.retain(|(key, _), _| is_configured(key));
+        self.destinations.retain(|(key, _), _| is_configured(key));
+        self.mirror_cursors.retain(|(key, _), _| is_configured(key));
         self.spreads.retain(|key, _| is_configured(key));
     }
 }

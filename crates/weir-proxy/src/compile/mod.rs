@@ -26,7 +26,7 @@ pub use compiler::{UnknownBackend, UnknownEndpoint};
 pub(crate) use filters::MirrorTarget;
 #[cfg(test)]
 pub(crate) use live::Live;
-pub(crate) use live::{LiveEndpoint, LiveRule};
+pub(crate) use live::{LiveDestination, LiveEndpoint, LiveRule};
 pub(crate) use names::{Name, names_of};
 pub use report::{BackendReport, EndpointStanding, Loads, MemberReport};
 pub(crate) use responses::ResponseRules;

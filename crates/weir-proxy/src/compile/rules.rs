@@ -145,7 +145,7 @@ impl RuleCompiler<'_> {
                 Goal::Balancer {
                     slot,
                     calm: calm.unwrap_or(slot),
-                    cursor: self.live.cursor(&self.rule.key, key),
+                    live: self.live.destination(&self.rule.key, key),
                     upstream: self.live.upstreams.of(key, &forward.upstream),
                 }
             }
@@ -164,8 +164,7 @@ impl RuleCompiler<'_> {
         };
         Policy::compile(before, filters, |backend| {
             let key = &self.config.backend(backend).key;
-            let identity = format!("mirror/{key}").into();
-            let cursor = self.live.cursor(&self.rule.key, &identity);
+            let cursor = self.live.mirror_cursor(&self.rule.key, key);
             ((self.next)(), cursor, self.live.upstreams.of(key, &upstream))
         })
     }

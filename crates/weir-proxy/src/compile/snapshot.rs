@@ -8,7 +8,7 @@ use weir_route::Router;
 
 use super::checks::CheckedUpstream;
 use super::filters::Policy;
-use super::live::{Cursor, LiveEndpoint, LiveRule};
+use super::live::{LiveDestination, LiveEndpoint, LiveRule};
 use super::sessions::CompiledSessions;
 use super::traffic::CompiledTraffic;
 use super::upstream::LiveUpstream;
@@ -152,7 +152,7 @@ pub(crate) enum Goal {
         slot: BalancerSlot,
         /// That of the balancer that never panics; where there is none, `slot`.
         calm: BalancerSlot,
-        cursor: Arc<Cursor>,
+        live: Arc<LiveDestination>,
         upstream: Arc<LiveUpstream>,
     },
     Answer(FixedAnswer),
@@ -162,8 +162,6 @@ pub(crate) enum Goal {
 #[derive(Debug)]
 pub(crate) struct CompiledBalancer {
     pub(crate) backend: Arc<str>,
-    /// Name of the algorithm, for the access log.
-    pub(crate) policy: &'static str,
     pub(crate) balancer: Balancer,
     /// In the order of the balancer's members.
     pub(crate) endpoints: Arc<[Arc<LiveEndpoint>]>,

@@ -90,7 +90,7 @@ pub(crate) fn serve(worker: &Rc<Worker>, key: ListenerKey, stream: Accepted, pee
         timer: Timer::new(),
         peer,
         peer_text: PeerText::new(peer.ip()),
-        listener: key,
+        open: worker.recorder.open_connection(key),
     };
     worker.event_loop.spawn(h1::serve(admission, client));
 }

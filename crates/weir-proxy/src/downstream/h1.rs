@@ -72,7 +72,7 @@ fn poll_readable(
     }
     let alarm = worker.alarm(&client.timer);
     alarm.wheel.set(alarm.timer, deadline_ms);
-    let is_to_end = worker.rouses() != rouses && is_to_end(worker, client.listener);
+    let is_to_end = worker.rouses() != rouses && is_to_end(worker, client.open.listener());
     if is_to_end || alarm.has_passed(deadline_ms) {
         Poll::Ready(false)
     } else {

@@ -6,7 +6,7 @@ use weir_net::wall;
 use weir_wire::{Known, Version, forwarded};
 
 use super::route::Found;
-use super::{Exchange, identity, log_text};
+use super::{Exchange, flags, identity, log_envoy, log_text};
 use crate::LogFormat;
 use crate::access_log::write_json;
 
@@ -14,12 +14,14 @@ use crate::access_log::write_json;
 pub(super) fn account(exchange: &Exchange<'_>, found: Option<&Found<'_>>) {
     let worker = exchange.worker;
     let record = &exchange.record;
-    let duration_us = worker.clock.refresh_us().saturating_sub(record.started_us);
+    let now_us = worker.clock.refresh_us();
+    let duration_us = now_us.saturating_sub(record.started_us);
+    exchange.finish_try(now_us);
     if let Some(found) = found {
         let recorder = worker.recorder.rule(&found.rule.live);
-        recorder.finished(record.status, duration_us);
+        recorder.finished(exchange.kind(), duration_us);
         if record.retries > 0 {
-            recorder.retried(record.retries);
+            recorder.retried(record.retries, exchange.is_good());
         }
         if let Some(pool) = record.endpoint.as_ref().filter(|_| record.is_relayed) {
             recorder.served_by(&pool.endpoint, record.status);
@@ -30,6 +32,7 @@ pub(super) fn account(exchange: &Exchange<'_>, found: Option<&Found<'_>>) {
         if style.is_everything() || log_text::is_wanted(style, exchange) {
             log.append(|line| match &style.format {
                 LogFormat::Json => write_record(exchange, found, duration_us, line),
+                LogFormat::Envoy => log_envoy::write_record(exchange, found, duration_us, line),
                 LogFormat::Text(template) => {
                     log_text::write_record(template, exchange, found, duration_us, line);
                 }
@@ -61,6 +64,7 @@ fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us:
         .as_ref()
         .map_or("via_upstream", |reason| reason.word());
     write_json(line, "reason", reason.as_bytes());
+    write_json(line, "flags", flags::text(exchange).as_bytes());
     let _ = write!(
         line,
         ",\"retries\":{},\"bytes_received\":{},\"bytes_sent\":{},\"duration_ms\":{}.{:03}",
@@ -75,6 +79,8 @@ fn write_record(exchange: &Exchange<'_>, found: Option<&Found<'_>>, duration_us:
     identity::tell_request_id(exchange, |id| write_json(line, "request_id", id));
     write_json(line, "authority", exchange.authority());
     write_way(exchange, found, line);
+    line.extend_from_slice(b",\"attempts\":");
+    exchange.write_tries_json(record.started_us + duration_us, line);
     line.extend_from_slice(b"}\n");
 }
 
@@ -87,9 +93,9 @@ fn write_way(exchange: &Exchange<'_>, found: Option<&Found<'_>>, line: &mut Vec<
         "endpoint",
         pool.map_or(&[][..], |pool| pool.endpoint.text.as_bytes()),
     );
-    let (backend, policy) = record.balancer();
-    write_json(line, "backend", backend.as_bytes());
-    write_json(line, "policy", policy.as_bytes());
+    write_json(line, "backend", exchange.backend_of_try().as_bytes());
+    write_json(line, "policy", exchange.policy_of_try(found).as_bytes());
+    write_json(line, "pick_reason", exchange.pick_word().as_bytes());
     let _ = write!(line, ",\"peer\":\"{}\",\"client_ip\":\"", exchange.client.peer);
     forwarded::address_text(line, exchange.request.client_ip);
     line.push(b'"');

@@ -67,6 +67,7 @@ async fn serve<'v>(
             feedback::tell(exchange, &mut chosen, &tried);
             passive::tell(exchange, &chosen, &tried);
             signals::heed(exchange, &way, &chosen, &tried);
+            exchange.note_answer(&tried);
             match retry::next(exchange, snapshot, &way, &mut tries, &chosen, &tried) {
                 None => break (chosen, tried?),
                 Some(follow) => Box::pin(retry::prepare(exchange, &mut tries, chosen, tried, follow)),

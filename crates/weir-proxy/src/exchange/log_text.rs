@@ -6,7 +6,7 @@ use weir_net::wall;
 use weir_wire::{Known, Version, forwarded};
 
 use super::route::Found;
-use super::{Exchange, identity};
+use super::{Exchange, flags, identity};
 use crate::log_style::{LogPart, LogStyle, LogTemplate, LogValue, write_text};
 
 /// Whether a style that does not write everything writes this record.
@@ -74,6 +74,12 @@ fn write_value(
                 reason.map_or("via_upstream", |reason| reason.word()).as_bytes(),
             );
         }
+        LogValue::Flags => write_text(line, flags::text(exchange).as_bytes()),
+        LogValue::PickReason => write_text(line, exchange.pick_word().as_bytes()),
+        LogValue::Attempts => {
+            let text = exchange.tries_text(record.started_us + duration_us);
+            write_text(line, text.as_bytes());
+        }
         LogValue::Retries => number(line, record.retries.into()),
         LogValue::BytesReceived => number(line, record.bytes_received),
         LogValue::BytesSent => number(line, record.bytes_sent),
@@ -88,8 +94,8 @@ fn write_value(
             let pool = record.endpoint.as_ref();
             write_text(line, pool.map_or(&[][..], |pool| pool.endpoint.text.as_bytes()));
         }
-        LogValue::Backend => write_text(line, record.balancer().0.as_bytes()),
-        LogValue::Policy => write_text(line, record.balancer().1.as_bytes()),
+        LogValue::Backend => write_text(line, exchange.backend_of_try().as_bytes()),
+        LogValue::Policy => write_text(line, exchange.policy_of_try(found).as_bytes()),
         LogValue::Peer => {
             let _ = write!(line, "{}", exchange.client.peer);
         }

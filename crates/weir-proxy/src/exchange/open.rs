@@ -79,7 +79,7 @@ impl Exchange<'_> {
     pub(super) fn on_behalf(&self) -> OnBehalf {
         let (client_ip, peer) = (self.request.client_ip, self.client.peer);
         let is_peer = peer.ip().to_canonical() == client_ip.to_canonical();
-        let listener = self.client.listener.address;
+        let listener = self.client.open.listener().address;
         OnBehalf {
             source: SocketAddr::new(client_ip, if is_peer { peer.port() } else { 0 }),
             destination: self.client.stream.local_address().unwrap_or(listener),

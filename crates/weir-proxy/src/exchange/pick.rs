@@ -71,6 +71,11 @@ impl<'v> Tries<'v> {
         self.past.as_ref().map_or(&[], |past| &past.passed)
     }
 
+    /// Whether the next try follows one that came to nothing.
+    fn is_retry(&self) -> bool {
+        self.past.is_some()
+    }
+
     /// Another tier begins at the same destination: `others` are not tried any more.
     pub(super) fn pass_over(&mut self, others: impl Iterator<Item = u32>) {
         if let Some(past) = &mut self.past {
@@ -218,14 +223,14 @@ pub(super) fn pick<'v>(
     way: &Way<'v>,
     tries: &mut Tries<'_>,
 ) -> Result<Chosen<'v>, Failure> {
-    let Goal::Balancer { cursor, upstream, .. } = &way.destination.goal else {
+    let Goal::Balancer { live, upstream, .. } = &way.destination.goal else {
         return Err(Failure::answered(500, "no_destination"));
     };
     let Some(balancer) = snapshot.balancer(way.slot) else {
         debug_assert!(false, "a snapshot has every balancer that its rules name");
         return Err(Failure::answered(500, "balancer_unknown"));
     };
-    let picked = pick_index(exchange, balancer, cursor, way, tries)?;
+    let picked = pick_index(exchange, balancer, &live.cursor, way, tries)?;
     tries.last = picked.index;
     let Some(endpoint) = balancer.endpoints.get(picked.index as usize) else {
         debug_assert!(false, "endpoints are in the order of members");
@@ -234,6 +239,7 @@ pub(super) fn pick<'v>(
     let worker = exchange.worker;
     let held = Held(worker.pools.of(endpoint));
     exchange.record.endpoint = Some(std::rc::Rc::clone(&held.0));
+    exchange.begin_try(live, balancer, picked, tries.is_retry());
     let watched_since_us = balancer.balancer.learns().then(|| worker.clock.refresh_us());
     let lease = match watched_since_us {
         None => Lease::new(held.clone()),

@@ -13,6 +13,7 @@ use super::pick::Chosen;
 use super::policy::{headers, write_location};
 use super::respond::{self, Outline, Reply};
 use super::route::{Found, Way};
+use super::tried::OVERRIDDEN;
 use super::{Exchange, Failure, Next, encoding, own_answer, policy, view};
 use crate::compile::ResponseRules;
 use crate::transit::{Edits, Encoder, Output, ResponseScratch};
@@ -135,11 +136,8 @@ fn instead(
     };
     exchange.record.status = status;
     exchange.record.is_relayed = true;
-    exchange.record.reason = Some(Reason::Own("response_overridden"));
+    exchange.record.reason = Some(Reason::Own(OVERRIDDEN));
     exchange.record.bytes_received = exchange.scratch.upload.moved();
-    if exchange.worker.log.is_some() {
-        exchange.record.balancer = Some((Arc::clone(&chosen.balancer.backend), chosen.balancer.policy));
-    }
     let connection = Connection::of(&head.fields, bytes);
     let mut reports = Vec::new();
     respond::write_reports(&mut reports, way, chosen)?;

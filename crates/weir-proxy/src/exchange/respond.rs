@@ -1,7 +1,6 @@
 //! Stop 9: the response to the client; the one place where a failure becomes a status.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use weir_balance::write_set_cookie;
@@ -189,9 +188,6 @@ fn begin(
     write_head(exchange, (way, chosen), response, &outline)?;
     exchange.record.status = response.head.status;
     exchange.record.is_relayed = true;
-    if exchange.worker.log.is_some() {
-        exchange.record.balancer = Some((Arc::clone(&chosen.balancer.backend), chosen.balancer.policy));
-    }
     response.input.unpin();
     let now_ms = exchange.worker.clock.read_ms();
     response

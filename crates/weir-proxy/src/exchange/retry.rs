@@ -158,7 +158,7 @@ pub(super) async fn prepare<'v>(
     tried: Result<Answered, Failure>,
     follow: Follow<'v>,
 ) -> Result<(), Failure> {
-    exchange.record.retries += 1;
+    exchange.give_up_try(&tried);
     let failure = match tried {
         // Told only when no other endpoint is to be had after all.
         Ok(answered) => {

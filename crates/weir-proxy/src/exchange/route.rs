@@ -34,15 +34,22 @@ pub(super) struct Way<'v> {
 
 /// Finds the rule, and the client's address on the way, which balancing will ask for.
 pub(super) fn find<'v>(exchange: &mut Exchange<'_>, snapshot: &'v Snapshot) -> Result<Found<'v>, Failure> {
-    let Some(index) = snapshot.listener_index(exchange.client.listener) else {
+    let Some(index) = snapshot.listener_index(exchange.client.open.listener()) else {
         return Err(Failure::refused(404, "listener_removed"));
     };
     let listener = &snapshot.listeners[index];
     request::find_client(exchange, &listener.client_ip);
     request::check_scheme(exchange)?;
-    let hit = listener
+    let hit = match listener
         .router
-        .find(&exchange.parts(&Fields::of_request(exchange)))?;
+        .find(&exchange.parts(&Fields::of_request(exchange)))
+    {
+        Ok(hit) => hit,
+        Err(miss) => {
+            exchange.client.open.missed(miss);
+            return Err(miss.into());
+        }
+    };
     let (Some(rule), Some(section)) = (
         snapshot.rule(hit.route, hit.rule),
         listener.sections.get(hit.section as usize),

@@ -2,9 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 
-use weir_model::ListenerKey;
 use weir_net::Stream;
 use weir_wire::connection::Connection;
 use weir_wire::{BodyLength, Known, Target};
@@ -12,6 +10,8 @@ use weir_wire::{BodyLength, Known, Target};
 use super::failure::Reason;
 use super::identity::PeerText;
 use super::policy::Admitted;
+use super::tried::{PastTries, Tried};
+use crate::stats::OpenConnection;
 use crate::time::{Alarm, NEVER, Timer};
 use crate::transit::RequestScratch;
 use crate::upstream::EndpointPool;
@@ -24,7 +24,8 @@ pub(crate) struct Client {
     pub(crate) timer: Rc<Timer>,
     pub(crate) peer: SocketAddr,
     pub(crate) peer_text: PeerText,
-    pub(crate) listener: ListenerKey,
+    /// Which listener it came to, where it counts as open.
+    pub(crate) open: OpenConnection,
 }
 
 /// What becomes of a client's connection after an exchange.
@@ -92,22 +93,18 @@ pub(super) struct Record {
     pub(super) reason: Option<Reason>,
     /// The endpoint of the last try.
     pub(super) endpoint: Option<Rc<EndpointPool>>,
-    /// The backend of the last try and the name of the algorithm over it; only for the access log.
-    pub(super) balancer: Option<(Arc<str>, &'static str)>,
     /// Tries after the first.
     pub(super) retries: u32,
+    /// The last try, unless it was given up for one that could not begin.
+    pub(super) tried: Option<Tried>,
+    /// The tries before it; only for the access log.
+    pub(super) past_tries: Option<Box<PastTries>>,
+    /// A rule's fault injection let it wait.
+    pub(super) is_delayed: bool,
     /// The endpoint answered and the client has got at least the beginning.
     pub(super) is_relayed: bool,
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
-}
-
-impl Record {
-    /// The backend and the name of the algorithm; empty when no endpoint answered.
-    pub(super) fn balancer(&self) -> (&str, &'static str) {
-        let balancer = self.balancer.as_ref();
-        balancer.map_or(("", ""), |(backend, policy)| (backend, policy))
-    }
 }
 
 impl<'a> Exchange<'a> {
@@ -140,8 +137,10 @@ impl<'a> Exchange<'a> {
                 status: 0,
                 reason: None,
                 endpoint: None,
-                balancer: None,
                 retries: 0,
+                tried: None,
+                past_tries: None,
+                is_delayed: false,
                 is_relayed: false,
                 bytes_received: 0,
                 bytes_sent: 0,

@@ -99,6 +99,9 @@ impl KeyView for Exchange<'_> {
 
     fn local(&self) -> SocketAddr {
         let client = &self.client;
-        client.stream.local_address().unwrap_or(client.listener.address)
+        client
+            .stream
+            .local_address()
+            .unwrap_or(client.open.listener().address)
     }
 }

@@ -3,48 +3,31 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use weir_model::EndpointAddress;
+use weir_model::{EndpointAddress, ListenerKey};
 
+use super::counter::Counter;
+use super::destination::{DestinationCounters, DestinationRecorder};
+use super::durations::{DurationKind, DurationRecorder, Durations};
 use super::histogram::Histogram;
-use crate::compile::{LiveEndpoint, LiveRule};
+use super::listener::{ListenerCounters, OpenConnection};
+use crate::compile::{LiveDestination, LiveEndpoint, LiveRule};
 use crate::id_map::IdMap;
 use crate::lock::lock;
-
-/// A counter with one writer: adding needs no read-modify-write instruction.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds one. For the writing thread only.
-    pub(crate) fn increment(&self) {
-        self.add(1);
-    }
-
-    /// Adds several. For the writing thread only.
-    pub(crate) fn add(&self, count: u64) {
-        let sum = self.0.load(Ordering::Relaxed).wrapping_add(count);
-        self.0.store(sum, Ordering::Relaxed);
-    }
-
-    pub(crate) fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// What one worker counted of one rule; readable from any thread.
 #[derive(Debug)]
 pub(crate) struct RuleCounters {
     pub(crate) rule: Arc<LiveRule>,
-    /// Exchanges by first digit of the status; 0 counts those without any.
-    pub(crate) classes: [Counter; 6],
-    /// How long they took in all, microseconds.
-    pub(crate) duration_us: Counter,
-    /// Tries after the first ones.
-    pub(crate) retries: Counter,
+    /// How long its exchanges took, coarsely and by what became of them.
+    pub(crate) durations: Arc<Durations>,
+    /// The same in fine steps, all together.
     pub(crate) latency: Histogram,
+    /// Tries after the first ones that came to nothing, or to an answer that says so.
+    pub(crate) retries_failed: Counter,
+    /// Those that brought a good answer.
+    pub(crate) retries_good: Counter,
     pub(crate) endpoints: Mutex<Vec<Arc<EndpointCounters>>>,
 }
 
@@ -60,20 +43,22 @@ pub(crate) struct EndpointCounters {
 #[derive(Debug)]
 pub(crate) struct RuleRecorder {
     counters: Arc<RuleCounters>,
+    durations: DurationRecorder,
     endpoints: RefCell<IdMap<Arc<EndpointCounters>>>,
 }
 
 impl RuleRecorder {
-    /// Counts one finished exchange: its status, 0 when the client got none, and how long it took.
-    pub(crate) fn finished(&self, status: u16, duration_us: u64) {
-        self.counters.classes[class_of(status)].increment();
-        self.counters.duration_us.add(duration_us);
+    /// Counts one finished exchange, and how long it took.
+    pub(crate) fn finished(&self, kind: DurationKind, duration_us: u64) {
+        self.durations.record(kind, duration_us);
         self.counters.latency.record(duration_us);
     }
 
-    /// Counts tries after the first one of an exchange.
-    pub(crate) fn retried(&self, times: u32) {
-        self.counters.retries.add(u64::from(times));
+    /// Counts the tries after the first one of an exchange, and whether the last of them was good.
+    pub(crate) fn retried(&self, times: u32, is_good: bool) {
+        let good = u64::from(is_good && times > 0);
+        self.counters.retries_good.add(good);
+        self.counters.retries_failed.add(u64::from(times) - good);
     }
 
     /// Counts one exchange that this endpoint answered with this status.
@@ -93,7 +78,7 @@ impl RuleRecorder {
 }
 
 /// Where a status is counted; 0 stands for no answer.
-fn class_of(status: u16) -> usize {
+pub(super) fn class_of(status: u16) -> usize {
     usize::from(status / 100).min(5)
 }
 
@@ -115,6 +100,9 @@ impl Failures {
 pub(crate) struct Recorder {
     registry: Arc<Registry>,
     rules: RefCell<IdMap<Rc<RuleRecorder>>>,
+    destinations: RefCell<IdMap<Rc<DestinationRecorder>>>,
+    /// Few, and none of them is ever forgotten: only as many as there have been addresses to listen at.
+    listeners: RefCell<Vec<Arc<ListenerCounters>>>,
     /// Failures of this worker.
     pub(crate) failures: Arc<Failures>,
 }
@@ -126,6 +114,8 @@ impl Recorder {
         Self {
             registry: Arc::clone(registry),
             rules: RefCell::default(),
+            destinations: RefCell::default(),
+            listeners: RefCell::default(),
             failures,
         }
     }
@@ -137,19 +127,46 @@ impl Recorder {
         }
         let counters = Arc::new(RuleCounters {
             rule: Arc::clone(rule),
-            classes: Default::default(),
-            duration_us: Counter::default(),
-            retries: Counter::default(),
+            durations: Arc::default(),
             latency: Histogram::new(),
+            retries_failed: Counter::default(),
+            retries_good: Counter::default(),
             endpoints: Mutex::default(),
         });
         lock(&self.registry.rules).push(Arc::clone(&counters));
         let recorder = Rc::new(RuleRecorder {
+            durations: DurationRecorder::new(&counters.durations),
             counters,
             endpoints: RefCell::default(),
         });
         self.rules.borrow_mut().insert(rule.id, Rc::clone(&recorder));
         recorder
+    }
+
+    /// The recorder of a backend as a rule uses it, made at the first try.
+    pub(crate) fn destination(&self, live: &Arc<LiveDestination>) -> Rc<DestinationRecorder> {
+        if let Some(recorder) = self.destinations.borrow().get(&live.id) {
+            return Rc::clone(recorder);
+        }
+        let recorder = Rc::new(DestinationRecorder::new(live));
+        lock(&self.registry.destinations).push(Arc::clone(&recorder.counters));
+        self.destinations
+            .borrow_mut()
+            .insert(live.id, Rc::clone(&recorder));
+        recorder
+    }
+
+    /// Counts a client connection of a listener for as long as the value lives.
+    pub(crate) fn open_connection(&self, listener: ListenerKey) -> OpenConnection {
+        let mut listeners = self.listeners.borrow_mut();
+        let known = listeners.iter().find(|counters| counters.key == listener);
+        let counters = known.map(Arc::clone).unwrap_or_else(|| {
+            let counters = Arc::new(ListenerCounters::new(listener));
+            lock(&self.registry.listeners).push(Arc::clone(&counters));
+            listeners.push(Arc::clone(&counters));
+            counters
+        });
+        OpenConnection::new(counters)
     }
 
     /// Forgets rules that the running configuration does not have any more; the registry forgets them too.
@@ -160,6 +177,12 @@ impl Recorder {
         if rules.len() < before {
             lock(&self.registry.rules).retain(|counters| counters.rule.is_configured());
         }
+        let mut destinations = self.destinations.borrow_mut();
+        let before = destinations.len();
+        destinations.retain(|_, recorder| recorder.counters.live.rule.is_configured());
+        if destinations.len() < before {
+            lock(&self.registry.destinations).retain(|counters| counters.live.rule.is_configured());
+        }
     }
 }
 
@@ -167,6 +190,8 @@ impl Recorder {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     pub(super) rules: Mutex<Vec<Arc<RuleCounters>>>,
+    pub(super) destinations: Mutex<Vec<Arc<DestinationCounters>>>,
+    pub(super) listeners: Mutex<Vec<Arc<ListenerCounters>>>,
     failures: Mutex<Vec<Arc<Failures>>>,
 }
 

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use weir_admin::{
-    BackendState, ConfigState, DURATION_BOUNDS_S, EndpointState, FailureState, ListenerState, LoadState,
-    Overall, ProblemState, Report, RouteState,
+    BackendState, ConfigState, DURATION_BOUNDS_S, DurationState, EndpointState, FailureState, ListenerState,
+    LoadState, Overall, ProblemState, Report, RouteState, TryState,
 };
 use weir_balance::EjectionCause;
 use weir_config::translate::{destinations, matches};
 use weir_model::{Action, Config, EndpointAddress, Listener, Problem, Rule, Severity, Target};
-use weir_proxy::{BackendReport, EndpointReport, EndpointStanding, Gateway, Loads, MemberReport, Stats};
+use weir_proxy::{
+    BackendReport, DURATION_BOUNDS_US, DurationReport, EndpointReport, EndpointStanding, Gateway, Loads,
+    MemberReport, Stats,
+};
 
 use super::board::Notice;
 use super::words;
@@ -35,12 +38,13 @@ pub(super) fn picture(gateway: &Gateway, notice: &Notice, moment: Moment) -> Rep
         uptime_ms: moment.uptime_ms,
         is_draining: moment.is_draining,
         config: config_state(notice),
-        listeners: listeners(gateway, &config),
+        listeners: listeners(gateway, &config, &stats),
         routes: routes(&config, &stats),
         backends: backends
             .iter()
-            .map(|backend| backend_state(backend, &config, &answers))
+            .map(|backend| backend_state(backend, &config, &answers, &stats))
             .collect(),
+        tries: tries(&config, &stats),
         tenants: notice.tenants.states(&config, &backends),
         failures: stats
             .failures
@@ -113,7 +117,7 @@ fn config_state(notice: &Notice) -> ConfigState {
     }
 }
 
-fn listeners(gateway: &Gateway, config: &Config) -> Vec<ListenerState> {
+fn listeners(gateway: &Gateway, config: &Config, stats: &Stats) -> Vec<ListenerState> {
     let sections = |listener: &Arc<Listener>| -> Vec<String> {
         listener
             .sections
@@ -123,7 +127,14 @@ fn listeners(gateway: &Gateway, config: &Config) -> Vec<ListenerState> {
     };
     let state = |(key, bound): (weir_model::ListenerKey, Result<std::net::SocketAddr, Arc<str>>)| {
         let configured = config.listeners.iter().find(|listener| listener.key == key);
+        let counted = stats.listeners.iter().find(|one| one.key == key);
+        let misses = [
+            ("no_host", counted.map_or(0, |one| one.no_host)),
+            ("no_route", counted.map_or(0, |one| one.no_route)),
+        ];
         ListenerState {
+            connections_open: counted.map_or(0, |one| one.connections_open),
+            misses: misses.map(|(why, count)| (why.to_owned(), count)).into(),
             address: key.address.to_string(),
             error: bound.as_ref().err().map(|error| error.to_string()),
             bound: bound.ok().map(|address| address.to_string()),
@@ -155,11 +166,50 @@ fn route_state(rule: &Rule, config: &Config, stats: &Stats) -> RouteState {
         origin: rule.origin.to_string(),
         classes: counted.classes,
         retries: counted.retries,
+        retries_good: counted.retries_good,
         duration_us: counted.duration_us,
         within: bounds_us.map(|bound_us| counted.within(bound_us)).collect(),
         median_us: counted.latency_quantile_us(0.5),
         p99_us: counted.latency_quantile_us(0.99),
+        durations: counted.durations.iter().map(duration).collect(),
     }
+}
+
+// The bounds that one counts by are those that the other names.
+const _: () = {
+    let mut at = 0;
+    while at < DURATION_BOUNDS_US.len() {
+        assert!((DURATION_BOUNDS_S[at] * 1e6) as u64 == DURATION_BOUNDS_US[at]);
+        at += 1;
+    }
+};
+
+fn duration(report: &DurationReport) -> DurationState {
+    DurationState {
+        method: report.kind.method.to_owned(),
+        status: report.kind.status,
+        version: report.kind.version.to_owned(),
+        error: report.kind.error.to_owned(),
+        buckets: report.buckets.to_vec(),
+        sum_us: report.sum_us,
+    }
+}
+
+/// The tries at backends that rules send requests to now.
+fn tries(config: &Config, stats: &Stats) -> Vec<TryState> {
+    let rules = config.routes.iter().flat_map(|route| &route.rules);
+    let known: HashSet<(&str, &str)> = rules
+        .flat_map(|rule| backend_keys(config, rule).map(|backend| (&*rule.key, backend)))
+        .collect();
+    let counted = stats.destinations.iter();
+    counted
+        .filter(|one| known.contains(&(&*one.rule, &*one.backend)))
+        .map(|one| TryState {
+            route: one.rule.to_string(),
+            backend: one.backend.to_string(),
+            durations: one.tries.iter().map(duration).collect(),
+        })
+        .collect()
 }
 
 /// The backends that a rule sends requests to.
@@ -176,7 +226,17 @@ fn backend_keys<'c>(config: &'c Config, rule: &'c Rule) -> impl Iterator<Item = 
         })
 }
 
-fn backend_state(report: &BackendReport, config: &Config, answers: &Answers<'_>) -> BackendState {
+fn backend_state(
+    report: &BackendReport,
+    config: &Config,
+    answers: &Answers<'_>,
+    stats: &Stats,
+) -> BackendState {
+    let counted = stats.destinations.iter().filter(|one| one.backend == report.key);
+    let mut picks = BTreeMap::new();
+    for (reason, count) in counted.flat_map(|one| one.picks) {
+        *picks.entry(reason.to_owned()).or_default() += count;
+    }
     let configured = config.backends.iter().find(|backend| backend.key == report.key);
     let all = answers.all(report);
     BackendState {
@@ -186,6 +246,7 @@ fn backend_state(report: &BackendReport, config: &Config, answers: &Answers<'_>)
             .unwrap_or_default(),
         is_in_panic: report.is_in_panic,
         load: load(&report.loads),
+        picks,
         endpoints: report
             .endpoints
             .iter()

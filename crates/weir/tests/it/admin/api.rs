@@ -56,7 +56,9 @@ fn op04_op05_op06_what_is_answered() {
 
     let route = "httproute/default/only/rule/0";
     // A request is counted when its answer is out, a moment after the client has it.
-    let counted = format!("http_server_request_duration_seconds_count{{http_route=\"{route}\"}} 10");
+    let counted = format!(
+        "http_server_request_duration_seconds_count{{http_route=\"{route}\",url_scheme=\"http\",http_request_method=\"GET\",network_protocol_version=\"1.1\",http_response_status_code=\"200\"}} 10"
+    );
     let metrics = wait_for_metric(&mut admin, &counted);
     for line in [
         format!("weir_requests_total{{route=\"{route}\",code_class=\"2xx\"}} 10"),

@@ -4,6 +4,7 @@ mod api;
 mod commands;
 mod default_place;
 mod endpoints;
+mod metrics;
 mod scrape;
 mod secrets;
 mod tenants;

@@ -52,10 +52,11 @@ fn op06_lb30_hc11_what_retries_ejections_and_breakers_count() {
         assert_eq!(client.get("/?r=500", &[]).status, 500);
     }
     let route = "httproute/default/only/rule/0";
-    let counted =
-        |count| format!("http_server_request_duration_seconds_count{{http_route=\"{route}\"}} {count}");
+    let counted = |class: &str, count: u64| {
+        format!("weir_requests_total{{route=\"{route}\",code_class=\"{class}\"}} {count}")
+    };
     // The last of them has given its place back.
-    wait_for_metric(&mut admin, &counted(8));
+    wait_for_metric(&mut admin, &counted("5xx", 8));
     let mut busy = Client::connect(gateway.address);
     let before: u64 = backends.requests().iter().sum();
     busy.send("GET /?t=1500ms HTTP/1.1\r\nHost: www.example.com\r\n\r\n");
@@ -65,10 +66,15 @@ fn op06_lb30_hc11_what_retries_ejections_and_breakers_count() {
     assert_eq!(client.get("/", &[]).status, 503);
     assert_eq!(busy.response("GET").status, 200);
 
-    let metrics = wait_for_metric(&mut admin, &counted(10));
+    wait_for_metric(&mut admin, &counted("2xx", 1));
+    let metrics = wait_for_metric(&mut admin, &counted("5xx", 9));
     assert_eq!(lint(&metrics), Vec::<String>::new(), "{metrics}");
-    let retries = value(&metrics, &format!("weir_retries_total{{route=\"{route}\"}}"));
-    assert!((1.0..=8.0).contains(&retries), "{retries}");
+    let retries = |outcome: &str| {
+        let series = format!("weir_retries_total{{route=\"{route}\",outcome=\"{outcome}\"}}");
+        value(&metrics, &series)
+    };
+    assert!((1.0..=8.0).contains(&retries("failed")), "{}", retries("failed"));
+    assert_eq!(retries("success"), 0.0);
     let overflows = "weir_overflows_total{backend=\"service/default/backend/3000\",limit=\"requests\"}";
     assert_eq!(value(&metrics, overflows), 1.0);
     assert_eq!(
@@ -165,6 +171,8 @@ fn lb25_hc09_hc17_three_of_four_are_dead_and_all_are_tried_or_the_living_one() {
             value(&metrics, &format!("weir_backend_in_panic{{{backend}}}")),
             in_panic
         );
+        let panicked = format!("weir_lb_picks_total{{{backend},reason=\"panic\"}}");
+        assert_eq!(metrics.contains(&panicked), in_panic > 0.0, "{metrics}");
         for (port, up, state) in [(ports[0], 1.0, "serving"), (ports[1], 0.0, "unhealthy")] {
             let endpoint = format!("endpoint=\"127.0.0.1:{port}\"");
             let up_series = format!("weir_endpoint_up{{{backend},{endpoint}}}");

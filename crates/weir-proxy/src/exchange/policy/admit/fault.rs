@@ -8,6 +8,7 @@ use super::super::super::{Exchange, Failure};
 pub(super) async fn inject(exchange: &mut Exchange<'_>, fault: &FaultInjection) -> Result<(), Failure> {
     if let Some(delay) = fault.delay.filter(|delay| is_drawn(exchange, delay.fraction)) {
         let wait_ms = u64::try_from(delay.duration.as_millis()).unwrap_or(u64::MAX);
+        exchange.record.is_delayed = true;
         exchange.pause(wait_ms).await?;
     }
     match fault.abort.filter(|abort| is_drawn(exchange, abort.fraction)) {
