@@ -30,6 +30,7 @@ mod overrides;
 mod proxy;
 mod reload;
 mod responses;
+mod retries;
 mod sessions;
 mod signals;
 mod tenants;

@@ -15,6 +15,7 @@ mod load;
 mod name_server;
 mod place;
 mod scripted;
+mod witness;
 
 pub(crate) use admin::{ADMIN, Admin, TOKEN};
 pub(crate) use backends::Backends;
@@ -27,6 +28,7 @@ pub(crate) use load::{RaisedAtEnd, Request, Spread, load};
 pub(crate) use name_server::{NameServer, Says};
 pub(crate) use place::{Folder, free_port};
 pub(crate) use scripted::{answer_of, scripted};
+pub(crate) use witness::{Reply, Witness};
 
 use std::time::Duration;
 
