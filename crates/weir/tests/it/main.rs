@@ -35,4 +35,5 @@ mod sessions;
 mod signals;
 mod tenants;
 mod traffic;
+mod upstream_fields;
 mod weights;
