@@ -24,6 +24,7 @@ mod health;
 mod health_page;
 mod hostile;
 mod load_balancing;
+mod matches;
 mod names;
 mod names_page;
 mod overrides;
