@@ -29,6 +29,7 @@ mod names;
 mod names_page;
 mod overrides;
 mod proxy;
+mod references;
 mod reload;
 mod responses;
 mod retries;

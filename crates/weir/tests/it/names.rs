@@ -1,7 +1,7 @@
 //! Names of backends through the binary, asked of a name server that changes its mind (row LB32).
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -117,6 +117,33 @@ fn lb32_the_policy_names_the_rate_and_the_family() {
     wait_for(&gateway, "::1", PATIENCE);
     *says.lock().expect("no panic") = parsed(&["127.0.0.2"]);
     wait_for(&gateway, "127.0.0.2", Duration::from_secs(3));
+}
+
+#[test]
+fn lb32_both_families_of_a_name_serve_side_by_side() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("this machine has no IPv6 loopback: nothing to show");
+        return;
+    }
+    let (backend_port, _backends) = echoes(&["127.0.0.1", "::1"]);
+    let (server, _says) = name_server(&["127.0.0.1", "::1"], 3_600);
+    for (family, expected) in [
+        ("IPv4AndIPv6", &["127.0.0.1", "::1"][..]),
+        ("IPv4", &["127.0.0.1"]),
+        ("IPv6", &["::1"]),
+        ("IPv4Preferred", &["127.0.0.1"]),
+    ] {
+        let (port, dns) = (free_port(), format!("{{lookupFamily: {family}}}"));
+        let gateway = start(port, &config(port, backend_port, &dns), &server);
+        wait_for(&gateway, expected[0], PATIENCE);
+        let mut client = Client::connect(gateway.address);
+        let pods: BTreeSet<String> = (0..10).map(|_| client.get("/", &[]).pod()).collect();
+        assert_eq!(
+            pods,
+            expected.iter().map(|pod| pod.to_string()).collect(),
+            "{family}"
+        );
+    }
 }
 
 #[test]
