@@ -1,11 +1,13 @@
 //! Balancing beyond Envoy Gateway's page: starts, exact loads, ramps, where policies apply, threads and seeds.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Backends, Client, Gateway, Request, balanced_routes, endpoints, free_port, gateway, gateway_and_service,
-    head, load,
+    Backends, Client, Gateway, Request, answer_of, balanced_routes, endpoints, free_port, gateway,
+    gateway_and_service, head, load, scripted,
 };
 
 fn plain(target: &str) -> Request<'_> {
@@ -107,6 +109,60 @@ fn lb14_a_new_backend_gets_its_share_gradually() {
     );
     std::thread::sleep((WINDOW + Duration::from_millis(300)).saturating_sub(added.elapsed()));
     let late = share_of_new();
+    assert!((0.49..=0.51).contains(&late), "{late}");
+}
+
+/// What a probe gets while it is to fail, else what a request gets.
+fn probed(is_down: &Arc<AtomicBool>, pod: &'static str) -> u16 {
+    let is_down = Arc::clone(is_down);
+    scripted(move |head| {
+        let is_failing = head.contains("/healthz") && is_down.load(Ordering::SeqCst);
+        answer_of(pod, if is_failing { 503 } else { 200 }, "")
+    })
+}
+
+#[test]
+fn lb14_hc13_a_backend_that_recovers_gets_its_share_gradually() {
+    const WINDOW: Duration = Duration::from_secs(5);
+    let (is_down, never) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let (steady, flaky) = (probed(&never, "steady"), probed(&is_down, "flaky"));
+    let port = free_port();
+    let config = gateway_and_service(port, &[steady, flaky])
+        + &balanced_routes(&[
+            "{type: RoundRobin, slowStart: {window: 5s, aggression: 0.25, minWeightPercent: 1}}\n  healthCheck: {active: \
+             {type: HTTP, interval: 50ms, http: {path: /healthz}}}",
+        ]);
+    let started = Instant::now();
+    let gateway = Gateway::start(port, &config);
+    let log = &gateway.process.stderr;
+    log.wait_after(0, &format!(":{flaky} is healthy"));
+    is_down.store(true, Ordering::SeqCst);
+    log.wait_after(0, &format!(":{flaky} is unhealthy"));
+    let share_of_flaky = || {
+        let spread = load(gateway.address, plain("/0"), 1000, 4);
+        spread.of("flaky") as f64 / spread.total() as f64
+    };
+    assert!(share_of_flaky() == 0.0, "an unhealthy backend gets nothing");
+    // The other one has to be past its own ramp. Time itself is what this test is about, so it sleeps.
+    std::thread::sleep((WINDOW + Duration::from_millis(300)).saturating_sub(started.elapsed()));
+    let recovered = Instant::now();
+    let before = log.count();
+    is_down.store(false, Ordering::SeqCst);
+    log.wait_after(before, &format!(":{flaky} is healthy"));
+    let early = share_of_flaky();
+    // The fourth power, from the part that one second is; however slow this machine is, the ramp is not further.
+    let elapsed = recovered.elapsed().max(Duration::from_secs(1));
+    let factor = (elapsed.as_secs_f64() / WINDOW.as_secs_f64())
+        .min(1.0)
+        .powi(4)
+        .max(0.01);
+    // 0.06 is five standard deviations of a thousand draws.
+    assert!(
+        early < factor / (1.0 + factor) + 0.06,
+        "{early} where {factor} of its weight counts"
+    );
+    std::thread::sleep((WINDOW + Duration::from_millis(300)).saturating_sub(recovered.elapsed()));
+    let late = share_of_flaky();
     assert!((0.49..=0.51).contains(&late), "{late}");
 }
 

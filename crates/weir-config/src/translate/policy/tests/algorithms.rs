@@ -1,6 +1,8 @@
-//! Ways of balancing that only weir's own kind has (rows LB08, LB09, LB11, BX01, BX04).
+//! Ways of balancing that only weir's own kind has (rows LB08, LB09, LB11, LB14, BX01, BX04).
 
-use weir_model::{Algorithm, HashTable, LoadBound, RingSize, limits};
+use std::time::Duration;
+
+use weir_model::{Algorithm, HashTable, LoadBound, RingSize, SlowStart, limits};
 
 use super::judge::{bounds, check, judge, valid_own};
 
@@ -81,5 +83,45 @@ fn lb11_a_bound_goes_with_every_type() {
     assert_eq!(
         said,
         ["W0301 1:30 BackendTrafficPolicy has no field \"loadBoundPercent\""]
+    );
+}
+
+#[test]
+fn lb14_a_ramp_has_a_window_a_curve_and_a_beginning() {
+    for (further, aggression_milli, min_weight_percent) in [
+        ("", 1_000, 10),
+        (", aggression: 2", 2_000, 10),
+        (", aggression: 0.25", 250, 10),
+        (", aggression: 10", 10_000, 10),
+        // No curve has no steepness at all.
+        (", aggression: 0", 1, 10),
+        (", minWeightPercent: 0", 1_000, 0),
+        (", minWeightPercent: 100", 1_000, 100),
+        (", aggression: 4, minWeightPercent: 3", 4_000, 3),
+        (", minWeightPercent: 4, aggression: 3", 3_000, 4),
+    ] {
+        let spec = format!("loadBalancer: {{type: RoundRobin, slowStart: {{window: 90s{further}}}}}");
+        let expected = SlowStart {
+            window: Duration::from_secs(90),
+            aggression_milli,
+            min_weight_percent,
+        };
+        assert_eq!(valid_own(&spec).balance.slow_start, Some(expected), "{further}");
+    }
+    let field =
+        |further: &str| format!("loadBalancer: {{type: RoundRobin, slowStart: {{window: 9s, {further}}}}}");
+    bounds(&field("minWeightPercent: N"), 0, 100);
+    let (found, said) = judge(true, &field("aggression: 11"));
+    assert!(
+        found.is_none() && said[0].starts_with("E0101 1:70 \"aggression\""),
+        "{said:?}"
+    );
+    let (_, said) = judge(false, &field("aggression: 2, minWeightPercent: 3"));
+    assert_eq!(
+        said,
+        [
+            "W0301 1:58 BackendTrafficPolicy has no field \"aggression\"",
+            "W0301 1:73 BackendTrafficPolicy has no field \"minWeightPercent\""
+        ]
     );
 }
