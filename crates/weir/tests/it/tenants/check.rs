@@ -118,6 +118,27 @@ fn kt08_all_errors_are_shown_at_once() {
 }
 
 #[test]
+fn kt08_compression_has_levels_from_1_to_9() {
+    for level in 0..=10 {
+        let text = format!("compression: {{level: {level}}}\ntenants: [{{name: a, path_prefix: /}}]\n");
+        let checked = weir(&["check", "-o", "json", "-"], &text);
+        let report: serde_json::Value = serde_json::from_str(&checked.stdout).expect("JSON");
+        let problems = report["problems"].as_array().expect("a list").iter();
+        let found: Vec<_> = problems
+            .filter(|problem| problem["severity"] == "error")
+            .map(|problem| (&problem["line"], &problem["column"], &problem["code"]))
+            .map(|(line, column, code)| (line.as_u64(), column.as_u64(), code.as_str()))
+            .collect();
+        let (expected, code) = match level {
+            1..=9 => (vec![], 0),
+            _ => (vec![(Some(1), Some(22), Some("E0103"))], 3),
+        };
+        assert_eq!(found, expected, "{level}");
+        assert_eq!(checked.code, Some(code), "{level}");
+    }
+}
+
+#[test]
 fn kt01_unknown_keys_are_warnings_with_a_hint() {
     let text = "tenants:\n  - name: a\n    path_prefix: /\n    services: [{name: s, url: 'http://h', helth: /x}]\ncompresion: {}\n";
     let checked = weir(&["check", "-"], text);
