@@ -185,7 +185,7 @@ fn row30_connections_beyond_the_bound_wait() {
 }
 
 #[test]
-fn e6_idle_connections_are_cheap_and_end_without_a_trace() {
+fn idle_connections_share_one_to_the_backend_and_end_without_a_trace() {
     let backend = Backend::named("a");
     let rig = rig(&backend, Limits::default());
     let mut clients: Vec<_> = (0..200).map(|_| rig.client()).collect();

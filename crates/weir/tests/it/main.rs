@@ -25,6 +25,7 @@ mod health_page;
 mod hostile;
 mod load_balancing;
 mod matches;
+mod memory;
 mod names;
 mod names_page;
 mod overrides;

@@ -58,6 +58,14 @@ impl Process {
         assert!(sent.expect("kill runs").success());
     }
 
+    /// Its memory that is in the machine's now, KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it lives");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        number.expect("a line").parse().expect("kilobytes")
+    }
+
     /// Waits for the end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         // Its output ends when it does.

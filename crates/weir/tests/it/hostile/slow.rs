@@ -180,21 +180,8 @@ fn e2_row28_slow_readers_hold_little_memory_and_push_back() {
         flood(line, 1000, 64 * 1024, &SENT)
     });
     let gateway = site(&[backend.port()]);
-    let resident = || {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", gateway.process.id())).expect("it lives");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .expect("a line");
-        line.split_whitespace()
-            .nth(1)
-            .expect("a number")
-            .parse::<u64>()
-            .expect("kilobytes")
-    };
     assert_served(gateway.address, "/small");
-    let before = resident();
+    let before = gateway.process.resident_kib();
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| Raw::connect(gateway.address)).collect();
     for client in &mut clients {
         client.send(get("/large"));
@@ -202,7 +189,7 @@ fn e2_row28_slow_readers_hold_little_memory_and_push_back() {
     // Nobody reads. The backend is stopped when the sockets and the buffers are full.
     let last = held_at(&SENT, Duration::from_secs(18));
     println!("{last} bytes taken for {CLIENTS} clients that read nothing");
-    let grown = resident().saturating_sub(before);
+    let grown = gateway.process.resident_kib().saturating_sub(before);
     assert!(
         grown < 64 * CLIENTS as u64 + 20 * 1024,
         "{grown} KiB for {CLIENTS} slow readers"
