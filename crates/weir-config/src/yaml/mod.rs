@@ -8,6 +8,7 @@ mod finding;
 mod mapping;
 mod node;
 mod parse;
+mod places;
 mod split;
 
 pub use finding::Finding;

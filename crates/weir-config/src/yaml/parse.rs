@@ -7,6 +7,7 @@ use granit_parser::{ErrorKind, Event, ScalarStyle as EventStyle, ScanError, Span
 use weir_model::limits;
 
 use super::builder::{Builder, Stop, too_deep};
+use super::places::Places;
 use super::{Finding, Node, ScalarStyle, Span};
 
 /// Turns the text of documents into trees. Keep one for many documents: they share their keys' allocations.
@@ -37,11 +38,12 @@ impl Parser {
             flow_nesting_limit: limits::YAML_DEPTH,
             block_nesting_limit: limits::YAML_DEPTH,
         };
+        let places = Places::of(text);
         let mut builder = Builder::new(&mut self.keys);
         for event in granit_parser::Parser::new_from_str_with_options(text, options) {
             let read = match event {
-                Ok((event, span)) => take(&mut builder, event, span),
-                Err(error) => builder.stop(syntax_finding(&error, text)),
+                Ok((event, span)) => take(&mut builder, &places, event, span),
+                Err(error) => builder.stop(syntax_finding(&error, &places, text)),
             };
             if read.is_err() {
                 let (_, findings) = builder.finish();
@@ -54,10 +56,11 @@ impl Parser {
 }
 
 /// Takes one event. An error ends the document.
-fn take(builder: &mut Builder<'_>, event: Event<'_>, span: EventSpan) -> Result<(), Stop> {
+fn take(builder: &mut Builder<'_>, places: &Places, event: Event<'_>, span: EventSpan) -> Result<(), Stop> {
+    let place = |span| place(places, span);
     match event {
         Event::Scalar(text, style, anchor, tag) => {
-            let is_text = note_tag(builder, tag.as_deref(), span);
+            let is_text = note_tag(builder, places, tag.as_deref(), span);
             let plain = style == EventStyle::Plain && !is_text;
             let style = if plain {
                 ScalarStyle::Plain
@@ -67,11 +70,11 @@ fn take(builder: &mut Builder<'_>, event: Event<'_>, span: EventSpan) -> Result<
             builder.scalar(text, style, anchor, place(span))
         }
         Event::SequenceStart(_, anchor, tag) => {
-            note_tag(builder, tag.as_deref(), span);
+            note_tag(builder, places, tag.as_deref(), span);
             builder.start_sequence(anchor, place(span))
         }
         Event::MappingStart(_, anchor, tag) => {
-            note_tag(builder, tag.as_deref(), span);
+            note_tag(builder, places, tag.as_deref(), span);
             builder.start_mapping(anchor, place(span))
         }
         Event::SequenceEnd | Event::MappingEnd => builder.end(),
@@ -86,25 +89,26 @@ fn take(builder: &mut Builder<'_>, event: Event<'_>, span: EventSpan) -> Result<
 }
 
 /// Whether a tag says that a scalar is text. Other tags have no effect.
-fn note_tag(builder: &mut Builder<'_>, tag: Option<&Tag>, span: EventSpan) -> bool {
+fn note_tag(builder: &mut Builder<'_>, places: &Places, tag: Option<&Tag>, span: EventSpan) -> bool {
     let Some(tag) = tag else { return false };
     if !tag.is_yaml_core_schema() {
-        let span = span.tag_span().map_or(place(span), place);
+        let span = place(places, span.tag_span().unwrap_or(span));
         builder.note(Finding::new("N0005", span, "the tag is ignored"));
     }
     tag.is_yaml_core_schema_tag("str")
 }
 
-fn place(span: EventSpan) -> Span {
+fn place(places: &Places, span: EventSpan) -> Span {
     let (start, end) = (span.start, span.end);
     let length = if start.line() == end.line() {
         end.col().saturating_sub(start.col())
     } else {
         0
     };
+    let (line, column) = places.find(start.line(), start.col());
     Span {
-        line: number(start.line()),
-        column: number(start.col() + 1),
+        line: number(line),
+        column: number(column + 1),
         length: number(length),
     }
 }
@@ -113,11 +117,12 @@ fn number(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-fn syntax_finding(error: &ScanError, text: &str) -> Finding {
+fn syntax_finding(error: &ScanError, places: &Places, text: &str) -> Finding {
     let mark = error.marker();
+    let (line, column) = places.find(mark.line(), mark.col());
     let mut span = Span {
-        line: number(mark.line()),
-        column: number(mark.col() + 1),
+        line: number(line),
+        column: number(column + 1),
         length: 1,
     };
     // What is missing at the end is missing after the last line that holds something.
@@ -219,6 +224,19 @@ mod tests {
         check("a: |\n  one\n  two\n", "{a: \"one\\ntwo\\n\"@2:3+0}@1:1+1");
         check("", "nothing");
         check("---\n", "nothing");
+    }
+
+    #[test]
+    fn places_are_told_in_lines_that_line_feeds_end() {
+        check(
+            "# a\r# b\rk: v\nother: [\rx]\n",
+            "{k: v@1:12+1, other: [x@2:10+1]@2:8+1}@1:9+1",
+        );
+        check("a: 1\r\nb: 2\r\n", "{a: 1@1:4+1, b: 2@2:4+1}@1:1+1");
+        check(
+            "\r\r\ra: *no\r\n",
+            "nothing | E0001 1:7+1 this is not YAML: while parsing node, found unknown anchor",
+        );
     }
 
     #[test]
