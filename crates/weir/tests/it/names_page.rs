@@ -253,11 +253,11 @@ fn lb32_no_name_is_asked_for_more_than_once_a_second() {
 /// no file.
 fn hosts_name() -> String {
     let file = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let names = file
+    let mut names = file
         .lines()
         .filter_map(|line| line.split('#').next()?.trim().strip_prefix("127.0.0.1"))
         .flat_map(str::split_whitespace);
-    let own = names.filter(|name| !name.starts_with("localhost")).last();
+    let own = names.rfind(|name| !name.starts_with("localhost"));
     own.unwrap_or("localhost").to_owned()
 }
 
