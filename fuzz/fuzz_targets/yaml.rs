@@ -34,6 +34,7 @@ fuzz_target!(|input: &[u8]| {
     report::json(
         &set.problems,
         &Summary::new(vec!["fuzz.yaml".into()], set.objects.len(), &set.problems),
+        &[],
     );
     report::github(&set.problems);
 });
