@@ -82,6 +82,8 @@ impl Ask {
         let length = match dice.between(0, 9) {
             0..=5 => dice.between(0, 300),
             6..=8 => dice.between(1_000, 20_000),
+            // More than weir holds for a mirror, and not more than can be sent in time.
+            _ if is_proof && kind == RuleKind::Mirrored => dice.between(66_000, 80_000),
             _ if is_proof => 1_000,
             _ => dice.between(50_000, 200_000),
         };

@@ -104,6 +104,9 @@ impl Sim {
             self.set_mode(address, mode);
             self.plane.withhold(&EndpointAddress::Tcp(address), false);
         }
+        for wire in self.wires.values_mut() {
+            wire.link.calm_down();
+        }
         self.listed = self.plan.endpoints.clone();
         self.publish();
     }

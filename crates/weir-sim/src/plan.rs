@@ -91,7 +91,7 @@ impl Plan {
                 request: Some(Duration::from_millis(dice.between(500, 4_000))),
                 backend_request: dice
                     .chance(40)
-                    .then(|| Duration::from_millis(dice.between(100, 1_000))),
+                    .then(|| Duration::from_millis(dice.between(300, 1_000))),
                 connect: Duration::from_millis(dice.between(50, 500)),
                 ..Timeouts::default()
             },

@@ -73,11 +73,19 @@ pub(crate) struct Wire {
     pub(crate) pieces: u32,
 }
 
+/// How much later than at its fastest a calm connection delivers, at most.
+const CALM_SPREAD_US: u64 = 100;
+
 impl Link {
+    /// It is fast from now on.
+    pub(crate) fn calm_down(&mut self) {
+        self.latency_us.1 = self.latency_us.0 + CALM_SPREAD_US;
+    }
+
     pub(crate) fn draw(dice: &mut Dice, is_calm: bool) -> Self {
         let least_us = dice.between(20, 300);
         let spread_us = if is_calm {
-            100
+            CALM_SPREAD_US
         } else {
             dice.one_of(&[50, 500, 5_000, 30_000])
         };
