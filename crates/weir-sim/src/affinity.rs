@@ -59,20 +59,24 @@ impl Sim {
         if !is_still || self.plan.has_small_limits {
             return;
         }
-        let key = match (entry.kind, &entry.session) {
-            (RuleKind::Keyed, _) => entry.key.map(|key| key.to_string()),
-            (RuleKind::Session, Some(session)) => Some(session.text.clone()),
-            _ => None,
-        };
-        let Some(key) = key else {
-            return;
-        };
-        let home = entry.session.as_ref().map(|session| session.home);
-        if let Some(home) = home.filter(|home| self.is_home_usable(entry, *home) && *home != address) {
+        let session = entry.session.as_ref().filter(|_| entry.kind == RuleKind::Session);
+        if let Some(home) = session.map(|session| session.home)
+            && self.is_home_usable(home)
+            && home != address
+        {
             self.violated(format!(
                 "I8: the session of #{id} goes to {address}, it is at {home}"
             ));
         }
+        // A session whose endpoint is gone is nowhere until it has another token; one that is balanced is where its key is.
+        let is_keyed = self.plan.persistence.mode == PersistenceMode::Balanced;
+        let key = match entry.kind {
+            RuleKind::Keyed => entry.key.map(|key| key.to_string()),
+            _ => session.filter(|_| is_keyed).map(|session| session.text.clone()),
+        };
+        let Some(key) = key else {
+            return;
+        };
         let before = self.sessions.insert(key.clone(), (address, self.shakes));
         if let Some((other, _)) = before.filter(|(other, shakes)| *shakes == self.shakes && *other != address)
         {
@@ -83,13 +87,11 @@ impl Sim {
     }
 
     /// Whether a session has an endpoint of its own that can be used. Sessions that are balanced move with the endpoints.
-    fn is_home_usable(&self, entry: &Entry, home: SocketAddr) -> bool {
+    fn is_home_usable(&self, home: SocketAddr) -> bool {
         let is_home = |load: &EndpointLoad| {
             load.is_listed && load.is_available && load.address == EndpointAddress::Tcp(home)
         };
-        entry.kind == RuleKind::Session
-            && self.plan.persistence.mode == PersistenceMode::Persistent
-            && self.loads.iter().any(is_home)
+        self.plan.persistence.mode == PersistenceMode::Persistent && self.loads.iter().any(is_home)
     }
 
     /// I8: who was served elsewhere than before is told so. The client remembers.

@@ -225,7 +225,7 @@ fn draw_breakers(dice: &mut Dice) -> Breakers {
     };
     narrow(&mut breakers.connections, 2, 6);
     narrow(&mut breakers.pending_requests, 1, 3);
-    narrow(&mut breakers.parallel_requests, 2, 8);
+    narrow(&mut breakers.parallel_requests, 1, 5);
     narrow(&mut breakers.endpoint_connections, 1, 4);
     narrow(&mut breakers.endpoint_requests, 1, 4);
     if dice.chance(35) {
