@@ -203,12 +203,12 @@ fn lb29_retries_have_a_number_or_a_budget() {
             20,
             25,
         ),
-        // So many can be had at once, and a further one in half a second.
+        // So many can be had at once, and a further one in a second.
         (
-            "{retryBudget: {percent: {numerator: 0}, minRetryConcurrency: 2}}",
+            "{retryBudget: {percent: {numerator: 0}, minRetryConcurrency: 1}}",
             5,
             1,
-            3,
+            2,
         ),
     ] {
         let backend = always(Reply::Bytes(answer_of("backend", 503, "")));
@@ -318,7 +318,7 @@ fn hc01_a_probe_sends_its_body_and_judges_what_comes_back() {
 #[test]
 fn hc04_the_first_probe_waits_a_while() {
     let check = |jitter: &str| {
-        let times = format!("interval: 1h, timeout: 500ms{jitter}");
+        let times = format!("interval: 1h, timeout: 2s{jitter}");
         format!("healthCheck: {{active: {{type: HTTP, {times}, http: {{path: /healthz}}}}}}")
     };
     let probes = |fields: &str| {
