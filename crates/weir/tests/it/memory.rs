@@ -22,20 +22,21 @@ fn e6_a_thousand_idle_connections_are_cheap_and_do_not_grow() {
     let gateway = Gateway::start(port, &config);
     // What the first ones need once for all.
     let first = resting(&gateway, 50);
-    let before = gateway.process.resident_kib();
-    let clients = resting(&gateway, COUNT as usize);
-    let grown = gateway.process.resident_kib().saturating_sub(before);
-    println!("{grown} KiB for {COUNT} idle connections");
-    assert!(grown <= 8 * COUNT, "{grown} KiB for {COUNT} idle connections");
-    // Others take the room of those that are gone.
-    drop(clients);
-    let deadline = Instant::now() + PATIENCE;
     let open = || {
         std::fs::read_dir(format!("/proc/{}/fd", gateway.process.id()))
             .expect("it lives")
             .count()
     };
-    while open() >= 50 + COUNT as usize {
+    let (before, open_before) = (gateway.process.resident_kib(), open());
+    let clients = resting(&gateway, COUNT as usize);
+    let grown = gateway.process.resident_kib().saturating_sub(before);
+    println!("{grown} KiB for {COUNT} idle connections");
+    assert!(grown <= 4 * COUNT, "{grown} KiB for {COUNT} idle connections");
+    // Others take the room of those that are gone.
+    drop(clients);
+    let deadline = Instant::now() + PATIENCE;
+    // Connections to the backend may have come.
+    while open() > open_before + 20 {
         assert!(Instant::now() < deadline, "{} are open", open());
     }
     let _others = resting(&gateway, COUNT as usize);
