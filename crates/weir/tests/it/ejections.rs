@@ -120,7 +120,7 @@ fn hc11_what_only_weirs_own_policy_has_is_checked_and_reported_elsewhere() {
             None,
         ),
         ("{successRate: {}}", None),
-        ("{successRate: {factor: 11}}", Some("E0101")),
+        ("{successRate: {factor: 11}}", Some("E0303")),
         ("{successRate: {factor: much}}", Some("E0101")),
         ("{successRate: {minRequests: -1}}", Some("E0103")),
         ("{successRate: 5}", Some("E0101")),

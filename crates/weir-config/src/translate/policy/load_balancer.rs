@@ -9,7 +9,7 @@ use weir_model::{
 
 use super::dialect::Dialect;
 use super::hash::{consistent_hash, header_name, union_rule};
-use super::values::{flag, overwrite, period, read};
+use super::values::{flag, overwrite, period, read, thousandths};
 use crate::resource::decode::{Decoder, Field, Fields};
 use crate::resource::{Finding, policy_type};
 
@@ -237,18 +237,6 @@ fn least_request(decoder: &mut Decoder, block: Field<'_>) -> Option<LeastRequest
         options.bias_milli = thousandths(decoder, field)?;
     }
     Some(options)
-}
-
-/// A number from 0 to 10, in thousandths.
-pub(super) fn thousandths(decoder: &mut Decoder, field: Field<'_>) -> Option<u32> {
-    let number = field.node.scalar().and_then(crate::yaml::Scalar::number);
-    match number.filter(|number| (0.0..=10.0).contains(number)) {
-        Some(number) => Some((number * 1000.0).round() as u32),
-        None => {
-            decoder.wrong_type(field, "a number from 0 to 10");
-            None
-        }
-    }
 }
 
 fn slow_start(decoder: &mut Decoder, block: Field<'_>, dialect: Dialect) -> Option<SlowStart> {

@@ -3,8 +3,7 @@
 use weir_model::{FailurePercentage, PassiveCheck, SuccessRate};
 
 use super::dialect::Dialect;
-use super::load_balancer::thousandths;
-use super::values::{count, count_or_off, flag, overwrite, percent, period, read};
+use super::values::{count, count_or_off, flag, overwrite, percent, period, read, thousandths};
 use crate::resource::decode::{Decoder, Field, Fields};
 
 /// Decodes the block; `None` when it is no mapping.

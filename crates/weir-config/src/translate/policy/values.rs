@@ -100,17 +100,28 @@ const PERCENT_PARTS: u32 = 10_000;
 
 /// A percentage that may have a fraction, such as `0.5`.
 pub(super) fn percentage(decoder: &mut Decoder, field: Field<'_>) -> Option<Fraction> {
-    let number = field.node.scalar().and_then(Scalar::number);
-    match number.filter(|number| (0.0..=100.0).contains(number)) {
-        Some(number) => {
-            let parts = (number * f64::from(PERCENT_PARTS)).round() as u32;
-            Fraction::new(parts, 100 * PERCENT_PARTS)
-        }
-        None => {
-            decoder.wrong_type(field, "a number from 0 to 100");
-            None
-        }
+    let percent = number(decoder, field, 100)?;
+    let parts = (percent * f64::from(PERCENT_PARTS)).round() as u32;
+    Fraction::new(parts, 100 * PERCENT_PARTS)
+}
+
+/// A number from 0 to 10, in thousandths.
+pub(super) fn thousandths(decoder: &mut Decoder, field: Field<'_>) -> Option<u32> {
+    let units = number(decoder, field, 10)?;
+    Some((units * 1000.0).round() as u32)
+}
+
+/// A number from 0 to `most`, which may have a fraction.
+fn number(decoder: &mut Decoder, field: Field<'_>, most: u32) -> Option<f64> {
+    let Some(number) = field.node.scalar().and_then(Scalar::number) else {
+        decoder.wrong_type(field, "a number");
+        return None;
+    };
+    if !(0.0..=f64::from(most)).contains(&number) {
+        out_of_bounds(decoder, field, &format!("must be from 0 to {most}"));
+        return None;
     }
+    Some(number)
 }
 
 /// A `Fraction` of Gateway API, as a whole percentage.

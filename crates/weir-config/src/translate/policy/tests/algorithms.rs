@@ -111,11 +111,17 @@ fn lb14_a_ramp_has_a_window_a_curve_and_a_beginning() {
     let field =
         |further: &str| format!("loadBalancer: {{type: RoundRobin, slowStart: {{window: 9s, {further}}}}}");
     bounds(&field("minWeightPercent: N"), 0, 100);
-    let (found, said) = judge(true, &field("aggression: 11"));
-    assert!(
-        found.is_none() && said[0].starts_with("E0101 1:70 \"aggression\""),
-        "{said:?}"
-    );
+    for (value, expected) in [
+        ("10.001", "E0303 1:70 \"aggression\" is out of range"),
+        ("-0.5", "E0303 1:70 \"aggression\" is out of range"),
+        ("high", "E0101 1:70 \"aggression\" must be a number, found text"),
+    ] {
+        assert_eq!(
+            judge(true, &field(&format!("aggression: {value}"))).1,
+            [expected],
+            "{value}"
+        );
+    }
     let (_, said) = judge(false, &field("aggression: 2, minWeightPercent: 3"));
     assert_eq!(
         said,
