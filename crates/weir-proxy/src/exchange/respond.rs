@@ -97,8 +97,13 @@ fn end(
     }
     let Chosen { lease, held, .. } = reply.chosen;
     drop(lease);
-    if outline.connection_lives() && answered.sending == Sending::Done && is_drained {
-        held.0.give(answered.connection, exchange.worker.clock.read_ms());
+    if outline.connection_lives() && answered.sending == Sending::Done {
+        if is_drained {
+            held.0.give(answered.connection, exchange.worker.clock.read_ms());
+        } else {
+            // Reliability row 12: what stands behind a response poisons the connection, and is told of.
+            exchange.worker.recorder.failures.count("upstream_excess_bytes");
+        }
     }
     exchange.settle(outline.is_persistent)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use weir_model::{ConnectionSpec, UpstreamSpec};
 
+use crate::admission::failures;
 use crate::harness::{Backend, Client, Plan, Rig, eventually, read_head, read_request, respond};
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -182,6 +183,9 @@ fn row12_responses_without_body_have_none_and_excess_is_discarded() {
         3,
         "connections with excess bytes are not used again"
     );
+    eventually("both are counted", || {
+        failures(&rig, "upstream_excess_bytes") == 2
+    });
 }
 
 #[test]
