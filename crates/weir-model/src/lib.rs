@@ -62,6 +62,6 @@ pub use traffic::{
 };
 pub use unit::{Cidr, Fraction, Percent, Period, Port, Tier, Weight};
 pub use upstream::{
-    Breakers, ConnectionSpec, DnsSpec, Failover, LookupFamily, ProxyProtocol, RetryBudget, RetryLimit,
-    TcpKeepalive, UpstreamSpec,
+    Breakers, ConnectionSpec, DnsSpec, Failover, LookupFamily, Preconnect, ProxyProtocol, RetryBudget,
+    RetryLimit, TcpKeepalive, UpstreamSpec,
 };

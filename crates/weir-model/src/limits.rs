@@ -144,6 +144,12 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time that a pooled endpoint connection may stay unused.
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections that one request opens ahead of others, to its endpoint and to others of its backend each.
+pub const PRECONNECTIONS: u32 = 8;
+/// Endpoints that are looked at for the one with the fewest connections, when some are opened ahead of requests.
+pub const PRECONNECT_ENDPOINTS: usize = 64;
+/// Greatest percentage of connections ahead of requests at one endpoint (Envoy Gateway `preconnect.perEndpointPercent`).
+pub const PRECONNECT_ENDPOINT_PERCENT: u32 = 300;
 /// Unused connections kept per endpoint and worker.
 pub const POOL_IDLE_CONNECTIONS: usize = 512;
 /// Time for exchanges in flight to finish at shutdown.

@@ -113,6 +113,8 @@ pub struct ConnectionSpec {
     pub socket_buffer_bytes: Option<NonZeroU32>,
     /// PROXY protocol header that every connection begins with; `None`: none.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// How many connections there are ahead of requests; `None`: each is opened when a request needs it.
+    pub preconnect: Option<Preconnect>,
 }
 
 impl Default for ConnectionSpec {
@@ -125,8 +127,20 @@ impl Default for ConnectionSpec {
             buffer_bytes: None,
             socket_buffer_bytes: None,
             proxy_protocol: None,
+            preconnect: None,
         }
     }
+}
+
+/// Connections that are opened ahead of requests (Envoy Gateway `connection.preconnect`). A request that had to open one
+/// opens more, up to these parts of the requests in flight. Has no effect on connections with a PROXY protocol header, each
+/// of which belongs to one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Preconnect {
+    /// Connections to the request's endpoint, percent of the requests in flight there; `None`: none ahead.
+    pub endpoint_percent: Option<u32>,
+    /// Connections to all endpoints of the backend, percent of the requests in flight to all of them; `None`: none ahead.
+    pub predictive_percent: Option<u32>,
 }
 
 /// TCP keepalive (Envoy Gateway `tcpKeepalive`). Times are rounded up to seconds by the kernel's interface.

@@ -246,6 +246,7 @@ const POLICIES: &[Code] = &[
         "E0320",
         "A type in a policy is unknown: weir does not start; over a reload the object stays as it was.",
     ),
+    is("W0321", "A field of a policy has no effect beside the others."),
 ];
 
 const TENANTS: &[Code] = &[

@@ -22,6 +22,7 @@ mod pending;
 mod persistence;
 mod pick;
 mod policy;
+mod preconnect;
 mod replace;
 mod request;
 mod respond;

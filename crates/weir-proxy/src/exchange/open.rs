@@ -6,7 +6,7 @@ use super::failure::TryEnd;
 use super::pick::Chosen;
 use super::route::Way;
 use super::waiting::{self, Granted};
-use super::{Exchange, Failure};
+use super::{Exchange, Failure, preconnect};
 use crate::compile::RuleTimeouts;
 use crate::upstream::{ConnectFailure, Dial, OnBehalf, UpstreamConnection, connect, preface};
 
@@ -57,13 +57,17 @@ pub(super) async fn open(
         preface: &preface,
         deadline_ms,
     };
-    let connected = connect(&worker.event_loop, &worker.pools, exchange.alarm(), dial).await;
+    let pools = Some(&worker.pools);
+    let connected = connect(&worker.event_loop, pools, exchange.alarm(), dial).await;
     drop(pending);
     if connected.as_ref().err() != Some(&ConnectFailure::Exhausted) {
         chosen.held.0.endpoint.note_unreached(connected.is_err());
     }
     match connected {
         Ok(stream) => {
+            if let Some(preconnect) = spec.preconnect {
+                preconnect::start(worker, chosen, preconnect, timeouts.connect_ms);
+            }
             let now_ms = worker.clock.read_ms();
             Ok((UpstreamConnection::new(stream, spec, places, now_ms), false))
         }

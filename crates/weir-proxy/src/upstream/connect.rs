@@ -31,11 +31,11 @@ pub(crate) struct Dial<'a> {
     pub(crate) deadline_ms: u64,
 }
 
-/// Connects before the deadline. When the system has nothing left for another connection, unused ones in `pools` are
-/// closed and the attempt is made once more.
+/// Connects before the deadline. When the system has nothing left for another connection, unused ones in `pools`, if it is
+/// given any, are closed and the attempt is made once more.
 pub(crate) async fn connect(
     event_loop: &EventLoop,
-    pools: &Pools,
+    pools: Option<&Pools>,
     alarm: Alarm<'_>,
     dial: Dial<'_>,
 ) -> Result<Stream, ConnectFailure> {
@@ -48,8 +48,10 @@ pub(crate) async fn connect(
         {
             Ok(Ok(stream)) => break stream,
             Ok(Err(error)) if !is_exhaustion(&error) => return Err(ConnectFailure::Refused),
-            Ok(Err(_)) if is_retried => return Err(ConnectFailure::Exhausted),
-            Ok(Err(_)) => pools.close_unused(),
+            Ok(Err(_)) => match pools {
+                Some(pools) if !is_retried => pools.close_unused(),
+                _ => return Err(ConnectFailure::Exhausted),
+            },
             Err(Expired) => return Err(ConnectFailure::TimedOut),
         }
         is_retried = true;

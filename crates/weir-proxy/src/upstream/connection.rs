@@ -1,6 +1,7 @@
 //! One open connection to an endpoint: how long it may be used, for whom it is, and its places under the limits.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use weir_balance::{Counted, Counters, Overflow, Permit};
@@ -116,6 +117,14 @@ impl UpstreamConnection {
             idle_ms: spec.idle_timeout.map_or(NEVER, milliseconds),
             requests_left: spec.requests_max.map_or(u32::MAX, |requests| requests.get() - 1),
             places: Box::new(places),
+        }
+    }
+
+    /// The same, kept for a request that is yet to come.
+    pub(crate) fn unused(stream: Stream, spec: &ConnectionSpec, places: Places, now_ms: u64) -> Self {
+        Self {
+            requests_left: spec.requests_max.map_or(u32::MAX, NonZeroU32::get),
+            ..Self::new(stream, spec, places, now_ms)
         }
     }
 

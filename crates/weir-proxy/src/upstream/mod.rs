@@ -12,6 +12,6 @@ mod probe;
 
 pub(crate) use connect::{ConnectFailure, Dial, connect};
 pub(crate) use connection::{Limit, OnBehalf, Places, UpstreamConnection};
-pub(crate) use pool::{EndpointPool, Held, Pools};
+pub(crate) use pool::{EndpointPool, Held, Pools, Preparing};
 pub(crate) use preface::preface;
 pub(crate) use probe::{ProbePlan, is_withdrawal};

@@ -25,8 +25,32 @@ pub(crate) struct EndpointPool {
     /// The same for connections that carry one client's requests alone: apart, so that nobody else is given one.
     reserved: RefCell<Vec<Unused>>,
     is_closed: Cell<bool>,
+    /// Somebody opens connections ahead of requests.
+    is_preparing: Cell<bool>,
     allowance: Rc<Allowance>,
     handed: Rc<Handed>,
+}
+
+/// A pool for which connections are being opened ahead of requests: nobody else does while this lives.
+#[derive(Debug)]
+pub(crate) struct Preparing(Rc<EndpointPool>);
+
+impl Preparing {
+    /// `None` while somebody else does.
+    pub(crate) fn begin(pool: Rc<EndpointPool>) -> Option<Self> {
+        (!pool.is_preparing.replace(true)).then(|| Self(pool))
+    }
+
+    /// Whose connections they are.
+    pub(crate) fn pool(&self) -> &EndpointPool {
+        &self.0
+    }
+}
+
+impl Drop for Preparing {
+    fn drop(&mut self) {
+        self.0.is_preparing.set(false);
+    }
 }
 
 /// How many unused connections a worker may keep, over all endpoints: they take files that used ones need.
@@ -208,6 +232,7 @@ impl Pools {
             reserved: RefCell::default(),
             handed: Rc::clone(&self.handed),
             is_closed: Cell::new(false),
+            is_preparing: Cell::new(false),
             allowance: Rc::clone(&self.allowance),
         });
         self.by_endpoint

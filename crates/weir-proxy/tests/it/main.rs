@@ -16,6 +16,7 @@ mod health;
 mod lifecycle;
 mod limits;
 mod names;
+mod preconnect;
 mod proxy_protocol;
 mod rate_limits;
 mod reload;

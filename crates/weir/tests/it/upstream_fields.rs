@@ -121,6 +121,32 @@ fn lb30_a_connection_serves_so_many_requests_and_may_rest_so_long() {
 }
 
 #[test]
+fn lb30_so_many_connections_are_opened_ahead() {
+    // Two endpoints.
+    for (preconnect, connections) in [
+        ("{}", 1),
+        ("{perEndpointPercent: 200}", 2),
+        ("{perEndpointPercent: 300}", 3),
+        ("{predictivePercent: 400}", 4),
+    ] {
+        let backend = Witness::start(2, move |_, _| good());
+        let fields = [
+            "loadBalancer: {type: RoundRobin}",
+            &format!("connection: {{preconnect: {preconnect}}}"),
+        ];
+        let gateway = gateway(&backend, &fields);
+        assert_eq!(Client::connect(gateway.address).get("/", &[]).status, 200);
+        let deadline = Instant::now() + PATIENCE;
+        while backend.accepted() < connections && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // One too many would come at once.
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(backend.accepted(), connections, "{preconnect}");
+    }
+}
+
+#[test]
 fn lb30_so_many_connections_are_used_and_so_many_requests_wait_for_one() {
     for (limits, held, waiting) in [
         ("{maxConnections: 1, maxPendingRequests: 1}", 1, 1),

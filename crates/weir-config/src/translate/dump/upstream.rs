@@ -271,6 +271,11 @@ fn connection(spec: &ConnectionSpec) -> Option<String> {
         standard.proxy_protocol,
         |version| version.map_or(String::new(), |version| format!("{version:?}")),
     );
+    if let Some(preconnect) = spec.preconnect {
+        let show = |percent: &Option<u32>| percent.map_or(String::new(), |percent| percent.to_string());
+        text.add("ahead of each %", preconnect.endpoint_percent, None, show);
+        text.add("ahead of all %", preconnect.predictive_percent, None, show);
+    }
     text.line("connection")
 }
 

@@ -2,18 +2,23 @@
 
 use std::num::NonZeroU32;
 
-use weir_model::{ConnectionSpec, DnsSpec, LookupFamily, ProxyProtocol, TcpKeepalive};
+use weir_model::{ConnectionSpec, DnsSpec, LookupFamily, Preconnect, ProxyProtocol, TcpKeepalive, limits};
 
-use super::spec::report_unserved;
 use super::values::{flag, overwrite, period, positive, quantity, read};
+use crate::resource::Finding;
 use crate::resource::decode::{Decoder, Field, Fields};
+use crate::yaml::{Node, Scalar};
 
 /// Decodes the blocks of a policy that are about connections to endpoints.
 pub(super) fn connection(decoder: &mut Decoder, policy: Fields<'_>) -> ConnectionSpec {
-    let buffers = read(decoder, policy, "connection", buffers).unwrap_or_default();
+    let own = read(decoder, policy, "connection", |decoder, block| {
+        own(decoder, block, policy)
+    });
+    let own = own.unwrap_or_default();
     ConnectionSpec {
-        buffer_bytes: buffers.exchange_bytes,
-        socket_buffer_bytes: buffers.socket_bytes,
+        buffer_bytes: own.exchange_bytes,
+        socket_buffer_bytes: own.socket_bytes,
+        preconnect: own.preconnect,
         keepalive: read(decoder, policy, "tcpKeepalive", keepalive),
         proxy_protocol: read(decoder, policy, "proxyProtocol", proxy_protocol),
         ..ConnectionSpec::default()
@@ -22,19 +27,68 @@ pub(super) fn connection(decoder: &mut Decoder, policy: Fields<'_>) -> Connectio
 
 /// What `connection` says.
 #[derive(Default)]
-struct Buffers {
+struct Own {
     exchange_bytes: Option<NonZeroU32>,
     socket_bytes: Option<NonZeroU32>,
+    preconnect: Option<Preconnect>,
 }
 
-fn buffers(decoder: &mut Decoder, block: Field<'_>) -> Option<Buffers> {
+fn own(decoder: &mut Decoder, block: Field<'_>, policy: Fields<'_>) -> Option<Own> {
     let fields = decoder.fields(block, &["bufferLimit", "socketBufferLimit", "preconnect"])?;
-    let unserved = [("preconnect", "connections are opened when they are needed")];
-    report_unserved(decoder, fields, "connection.", &unserved);
-    Some(Buffers {
+    Some(Own {
         exchange_bytes: read(decoder, fields, "bufferLimit", bytes),
         socket_bytes: read(decoder, fields, "socketBufferLimit", bytes),
+        preconnect: read(decoder, fields, "preconnect", |decoder, block| {
+            preconnect(decoder, block, policy)
+        }),
     })
+}
+
+/// Types of a balancer that say where the next request goes, whatever becomes of those before it (Envoy Gateway
+/// `preconnect.predictivePercent`).
+const PREDICTABLE: [&str; 2] = ["Random", "RoundRobin"];
+
+fn preconnect(decoder: &mut Decoder, block: Field<'_>, policy: Fields<'_>) -> Option<Preconnect> {
+    let fields = decoder.fields(block, &["perEndpointPercent", "predictivePercent"])?;
+    let percent = |most: u32| {
+        move |decoder: &mut Decoder, field: Field<'_>| {
+            let number = decoder.integer(field, 100..=i64::from(most))?;
+            u32::try_from(number.value).ok()
+        }
+    };
+    let most = limits::PRECONNECT_ENDPOINT_PERCENT;
+    let mut preconnect = Preconnect {
+        endpoint_percent: read(decoder, fields, "perEndpointPercent", percent(most)),
+        predictive_percent: read(decoder, fields, "predictivePercent", percent(u32::MAX)),
+    };
+    if policy.optional("proxyProtocol").is_some() {
+        let message = "\"preconnect\" has no effect with \"proxyProtocol\"";
+        let finding = Finding::new("W0321", block.span(), message);
+        let finding = finding.label("each connection belongs to the client that it names");
+        decoder.report(finding.effect(WHEN_NEEDED));
+        return None;
+    }
+    if preconnect.predictive_percent.is_some() && !is_predictable(policy) {
+        let message = "\"predictivePercent\" has no effect with this load balancer";
+        let finding = Finding::new("W0321", fields.key_span("predictivePercent"), message);
+        let finding = finding.label("needs a loadBalancer of type Random or RoundRobin");
+        decoder.report(finding.effect("no connections are opened ahead over the whole backend"));
+        preconnect.predictive_percent = None;
+    }
+    let is_any = preconnect.endpoint_percent.is_some() || preconnect.predictive_percent.is_some();
+    is_any.then_some(preconnect)
+}
+
+/// What becomes of connections that are not opened ahead.
+const WHEN_NEEDED: &str = "connections are opened when they are needed";
+
+/// Whether the policy itself names such a type.
+fn is_predictable(policy: Fields<'_>) -> bool {
+    let block = policy.optional("loadBalancer");
+    let kind = block
+        .and_then(|block| block.node.field("type"))
+        .and_then(Node::scalar);
+    kind.is_some_and(|Scalar { text, .. }| PREDICTABLE.contains(&&**text))
 }
 
 fn bytes(decoder: &mut Decoder, field: Field<'_>) -> Option<NonZeroU32> {

@@ -183,7 +183,7 @@ async fn open(copy: &Copy, alarm: Alarm<'_>, deadline_ms: u64) -> Result<Upstrea
         preface: &preface,
         deadline_ms,
     };
-    let stream = connect(&worker.event_loop, &worker.pools, alarm, dial).await;
+    let stream = connect(&worker.event_loop, Some(&worker.pools), alarm, dial).await;
     let now_ms = worker.clock.read_ms();
     Ok(UpstreamConnection::new(
         stream.map_err(|_| Lost)?,

@@ -46,6 +46,7 @@ struct Notes {
 #[derive(Debug, Default)]
 struct Seen {
     arrivals: Vec<Arrival>,
+    accepted: usize,
     connections: usize,
 }
 
@@ -60,6 +61,7 @@ impl Witness {
             std::thread::spawn(move || {
                 for stream in listener.incoming().map_while(Result::ok) {
                     let (notes, reply) = (Arc::clone(&notes), Arc::clone(&reply));
+                    notes.locked().accepted += 1;
                     std::thread::spawn(move || serve(stream, &notes, &*reply));
                 }
             });
@@ -79,6 +81,11 @@ impl Witness {
     /// Requests so far.
     pub(crate) fn requests(&self) -> usize {
         self.notes.locked().arrivals.len()
+    }
+
+    /// Connections so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.notes.locked().accepted
     }
 
     /// Connections on which requests have come so far.

@@ -396,7 +396,7 @@ fn ch09_fallback_sources_are_kept_in_order() {
 fn fields_that_have_no_effect_yet_are_named_with_their_place() {
     let (found, findings) = judge(
         "BackendTrafficPolicy",
-        "http2: {}\nhealthChek: {}\nconnection: {preconnect: {}}\n",
+        "http2: {}\nhealthChek: {}\ndns: {}\nbandwidthLimit: {}\n",
     );
     assert_eq!(found, Some(BalanceSpec::default()));
     assert_eq!(
@@ -404,7 +404,7 @@ fn fields_that_have_no_effect_yet_are_named_with_their_place() {
         [
             "W0101 2:1 spec has no field \"healthChek\"",
             "W0309 1:1 http2 is not supported yet",
-            "W0309 3:14 connection.preconnect is not supported yet",
+            "W0309 4:1 bandwidthLimit is not supported yet",
         ]
     );
 }

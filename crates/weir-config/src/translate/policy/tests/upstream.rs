@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use weir_model::{
-    Breakers, ConnectionSpec, CookiePath, Failover, LookupFamily, PersistenceMode, ProxyProtocol, Retry,
-    RetryCondition, RetryLimit, TokenCarrier,
+    Breakers, ConnectionSpec, CookiePath, Failover, LookupFamily, PersistenceMode, Preconnect, ProxyProtocol,
+    Retry, RetryCondition, RetryLimit, TokenCarrier,
 };
 
 use super::judge::{bounds, check, judge, period_bounds, valid, valid_own};
@@ -211,6 +211,55 @@ fn quantities_are_kubernetes_and_bounded() {
         let found = found.and_then(|found| found.upstream.connection.socket_buffer_bytes);
         assert_eq!(found.map(u32::from), bytes, "{text}: {findings:?}");
     }
+}
+
+#[test]
+fn lb30_connections_are_opened_ahead_as_written() {
+    let found = |spec: &str| connection(spec).preconnect;
+    let ahead = |endpoint_percent, predictive_percent| {
+        Some(Preconnect {
+            endpoint_percent,
+            predictive_percent,
+        })
+    };
+    for spec in ["connection: {}", "connection: {preconnect: {}}"] {
+        assert_eq!(found(spec), None, "off unless it is asked for");
+    }
+    let both = "connection: {preconnect: {perEndpointPercent: 150, predictivePercent: 400}}";
+    assert_eq!(
+        found("connection: {preconnect: {perEndpointPercent: 150}}"),
+        ahead(Some(150), None)
+    );
+    for kind in ["Random", "RoundRobin"] {
+        let spec = format!("{both}\nloadBalancer: {{type: {kind}}}");
+        assert_eq!(found(&spec), ahead(Some(150), Some(400)), "{kind}");
+    }
+    bounds("connection: {preconnect: {perEndpointPercent: N}}", 100, 300);
+    let predictive = "connection: {preconnect: {predictivePercent: N}}\nloadBalancer: {type: Random}";
+    bounds(predictive, 100, MANY);
+    check(&[(
+        "connection: {preconnect: {perEndpointPercent: 99}}",
+        &["E0103 1:47 \"perEndpointPercent\" is 99, which is out of range"],
+    )]);
+    // Without effect, it is said so, and what is beside it counts.
+    for balancer in [
+        "",
+        "loadBalancer: {type: LeastRequest}",
+        "loadBalancer: {type: BackendUtilization}",
+    ] {
+        let (settings, findings) = judge(false, &format!("{both}\n{balancer}"));
+        let warned = "W0321 1:52 \"predictivePercent\" has no effect with this load balancer".to_owned();
+        assert!(findings.contains(&warned), "{balancer}: {findings:?}");
+        let preconnect = settings.expect(balancer).upstream.connection.preconnect;
+        assert_eq!(preconnect, ahead(Some(150), None), "{balancer}");
+    }
+    let (settings, findings) = judge(
+        false,
+        "connection: {preconnect: {perEndpointPercent: 150}}\nproxyProtocol: {version: V1}",
+    );
+    let warned = "W0321 1:26 \"preconnect\" has no effect with \"proxyProtocol\"";
+    assert_eq!(findings, [warned]);
+    assert_eq!(settings.expect("a warning").upstream.connection.preconnect, None);
 }
 
 #[test]
