@@ -1,6 +1,6 @@
 //! Envoy's response flags of an exchange: the short words that its users search logs for.
 
-use super::Exchange;
+use super::super::Exchange;
 
 /// The flags that weir gives, in the order in which Envoy writes them.
 const ALL: [&str; 15] = [

@@ -3,15 +3,16 @@
 use std::io::Write as _;
 
 use weir_net::wall;
-use weir_wire::{Known, Version, forwarded};
+use weir_wire::{Known, forwarded};
 
-use super::route::Found;
-use super::{Exchange, flags, identity};
+use super::super::route::Found;
+use super::super::{Exchange, identity};
+use super::{flags, parts};
 use crate::log_style::{LogPart, LogStyle, LogTemplate, LogValue, write_text};
 
 /// Whether a style that does not write everything writes this record.
 #[cold]
-pub(super) fn is_wanted(style: &LogStyle, exchange: &Exchange<'_>) -> bool {
+pub(in super::super) fn is_wanted(style: &LogStyle, exchange: &Exchange<'_>) -> bool {
     let record = &exchange.record;
     let went_wrong = record.status == 0 || record.status >= 500 || record.reason.is_some();
     if went_wrong || style.errors_only {
@@ -23,7 +24,7 @@ pub(super) fn is_wanted(style: &LogStyle, exchange: &Exchange<'_>) -> bool {
 }
 
 /// Writes one line.
-pub(super) fn write_record(
+pub(in super::super) fn write_record(
     template: &LogTemplate,
     exchange: &Exchange<'_>,
     found: Option<&Found<'_>>,
@@ -58,22 +59,14 @@ fn write_value(
         // Writing into a Vec cannot fail.
         let _ = write!(line, "{number}");
     };
-    let started_ms = || wall::unix_ms().saturating_sub(duration_us / 1000);
     match value {
-        LogValue::StartTime => wall::write_rfc3339(started_ms(), line),
-        LogValue::ClfTime => write_clf_time(started_ms(), line),
+        LogValue::StartTime => wall::write_rfc3339(parts::started_ms(duration_us), line),
+        LogValue::ClfTime => write_clf_time(parts::started_ms(duration_us), line),
         LogValue::Method => write_text(line, head.method.name(bytes).as_bytes()),
         LogValue::Path => write_text(line, head.target.of(bytes)),
-        LogValue::Protocol if head.version == Version::Http10 => line.extend_from_slice(b"HTTP/1.0"),
-        LogValue::Protocol => line.extend_from_slice(b"HTTP/1.1"),
+        LogValue::Protocol => line.extend_from_slice(parts::protocol(exchange)),
         LogValue::Status => number(line, record.status.into()),
-        LogValue::Reason => {
-            let reason = record.reason.as_ref();
-            write_text(
-                line,
-                reason.map_or("via_upstream", |reason| reason.word()).as_bytes(),
-            );
-        }
+        LogValue::Reason => write_text(line, parts::reason(exchange)),
         LogValue::Flags => write_text(line, flags::text(exchange).as_bytes()),
         LogValue::PickReason => write_text(line, exchange.pick_word().as_bytes()),
         LogValue::Attempts => {
@@ -90,21 +83,15 @@ fn write_value(
         LogValue::UserAgent => write_text(line, field(Known::UserAgent)),
         LogValue::RequestId => identity::tell_request_id(exchange, |id| write_text(line, id)),
         LogValue::Authority => write_text(line, exchange.authority()),
-        LogValue::Endpoint => {
-            let pool = record.endpoint.as_ref();
-            write_text(line, pool.map_or(&[][..], |pool| pool.endpoint.text.as_bytes()));
-        }
+        LogValue::Endpoint => write_text(line, parts::endpoint(exchange)),
         LogValue::Backend => write_text(line, exchange.backend_of_try().as_bytes()),
         LogValue::Policy => write_text(line, exchange.policy_of_try(found).as_bytes()),
         LogValue::Peer => {
             let _ = write!(line, "{}", exchange.client.peer);
         }
         LogValue::ClientIp => forwarded::address_text(line, exchange.request.client_ip),
-        LogValue::Listener => write_text(line, found.map_or(&[][..], |found| found.section.name.as_bytes())),
-        LogValue::Route => write_text(
-            line,
-            found.map_or(&[][..], |found| found.rule.live.key.as_bytes()),
-        ),
+        LogValue::Listener => write_text(line, parts::section(found)),
+        LogValue::Route => write_text(line, parts::rule(found)),
     }
 }
 

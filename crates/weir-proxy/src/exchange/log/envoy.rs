@@ -3,15 +3,15 @@
 
 use std::io::Write as _;
 
-use weir_net::wall;
-use weir_wire::{Known, Version};
+use weir_wire::Known;
 
-use super::route::Found;
-use super::{Exchange, flags, identity};
+use super::super::route::Found;
+use super::super::{Exchange, identity};
+use super::{flags, parts};
 use crate::access_log::write_json;
 
 /// Writes one line.
-pub(super) fn write_record(
+pub(in super::super) fn write_record(
     exchange: &Exchange<'_>,
     found: Option<&Found<'_>>,
     duration_us: u64,
@@ -20,21 +20,13 @@ pub(super) fn write_record(
     let record = &exchange.record;
     let (head, bytes) = (&exchange.scratch.head, exchange.head());
     let field = |name| head.fields.value(name, bytes).unwrap_or_default();
-    line.extend_from_slice(b"{\"start_time\":\"");
-    wall::write_rfc3339(wall::unix_ms().saturating_sub(duration_us / 1000), line);
-    line.push(b'"');
+    parts::open_json(duration_us, line);
     text(line, "method", head.method.name(bytes).as_bytes());
     text(line, "x-envoy-origin-path", head.target.of(bytes));
-    let protocol = match head.version {
-        Version::Http10 => "HTTP/1.0",
-        Version::Http11 => "HTTP/1.1",
-    };
-    text(line, "protocol", protocol.as_bytes());
+    text(line, "protocol", parts::protocol(exchange));
     number(line, "response_code", record.status.into());
     text(line, "response_flags", flags::text(exchange).as_bytes());
-    let details = record.reason.as_ref();
-    let details = details.map_or("via_upstream", |reason| reason.word());
-    text(line, "response_code_details", details.as_bytes());
+    text(line, "response_code_details", parts::reason(exchange));
     text(line, "connection_termination_details", b"");
     text(line, "upstream_transport_failure_reason", b"");
     number(line, "bytes_received", record.bytes_received);
@@ -51,12 +43,7 @@ pub(super) fn write_record(
     text(line, "user-agent", field(Known::UserAgent));
     identity::tell_request_id(exchange, |id| text(line, "x-request-id", id));
     text(line, ":authority", exchange.authority());
-    let pool = record.endpoint.as_ref();
-    text(
-        line,
-        "upstream_host",
-        pool.map_or(&[][..], |pool| pool.endpoint.text.as_bytes()),
-    );
+    text(line, "upstream_host", parts::endpoint(exchange));
     text(line, "upstream_cluster", exchange.backend_of_try().as_bytes());
     text(line, "upstream_local_address", b"");
     let local = exchange.client.stream.local_address();
@@ -67,8 +54,7 @@ pub(super) fn write_record(
     let peer = exchange.client.peer.to_string();
     text(line, "downstream_remote_address", peer.as_bytes());
     text(line, "requested_server_name", b"");
-    let route = found.map_or(&[][..], |found| found.rule.live.key.as_bytes());
-    text(line, "route_name", route);
+    text(line, "route_name", parts::rule(found));
     line.extend_from_slice(b"}\n");
 }
 
