@@ -12,7 +12,8 @@ use weir_model::{
 };
 use weir_proxy::Options;
 
-fn plan(backends: &[SocketAddr], breakers: Breakers, connection: ConnectionSpec) -> Plan {
+/// Backends in turn, under these limits and this way of connecting.
+pub(crate) fn plan(backends: &[SocketAddr], breakers: Breakers, connection: ConnectionSpec) -> Plan {
     Plan::to(backends).forward(|forward| {
         forward.upstream = Arc::new(UpstreamSpec {
             breakers,
@@ -27,7 +28,7 @@ fn plan(backends: &[SocketAddr], breakers: Breakers, connection: ConnectionSpec)
 }
 
 /// Answers when the gate is open.
-fn gated(is_open: &Arc<AtomicBool>) -> Backend {
+pub(crate) fn gated(is_open: &Arc<AtomicBool>) -> Backend {
     let gate = Arc::clone(is_open);
     Backend::answering(move |_| {
         while !gate.load(Ordering::SeqCst) {
@@ -38,7 +39,7 @@ fn gated(is_open: &Arc<AtomicBool>) -> Backend {
 }
 
 /// A client that has asked and waits.
-fn asking(rig: &Rig) -> Client {
+pub(crate) fn asking(rig: &Rig) -> Client {
     let mut client = rig.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client

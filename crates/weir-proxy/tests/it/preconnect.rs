@@ -1,30 +1,13 @@
 //! Connections that are opened ahead of requests (feature row LB30).
 
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::harness::{Backend, Client, Plan, Rig, endpoint, eventually, respond};
-use weir_model::{
-    Algorithm, BalanceSpec, Breakers, ConnectionSpec, EndpointSource, Preconnect, ProxyProtocol, Tier,
-    UpstreamSpec,
-};
-
-fn plan(backends: &[SocketAddr], breakers: Breakers, connection: ConnectionSpec) -> Plan {
-    Plan::to(backends).forward(|forward| {
-        forward.upstream = Arc::new(UpstreamSpec {
-            breakers,
-            connection,
-            ..UpstreamSpec::default()
-        });
-        forward.balance = Arc::new(BalanceSpec {
-            algorithm: Algorithm::RoundRobin,
-            ..BalanceSpec::default()
-        });
-    })
-}
+use crate::breakers::{asking, gated, plan};
+use crate::harness::{Backend, Rig, endpoint, eventually};
+use weir_model::{Breakers, ConnectionSpec, EndpointSource, Preconnect, ProxyProtocol, Tier};
 
 fn ahead(endpoint_percent: Option<u32>, predictive_percent: Option<u32>) -> ConnectionSpec {
     ConnectionSpec {
@@ -34,24 +17,6 @@ fn ahead(endpoint_percent: Option<u32>, predictive_percent: Option<u32>) -> Conn
         }),
         ..ConnectionSpec::default()
     }
-}
-
-/// Answers when the gate is open.
-fn gated(is_open: &Arc<AtomicBool>) -> Backend {
-    let gate = Arc::clone(is_open);
-    Backend::answering(move |_| {
-        while !gate.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        respond(200, "", b"ok")
-    })
-}
-
-/// A client that has asked and waits.
-fn asking(rig: &Rig) -> Client {
-    let mut client = rig.client();
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    client
 }
 
 /// Time in which a connection too many would be opened.
