@@ -65,6 +65,7 @@ fn preconnect(decoder: &mut Decoder, block: Field<'_>, policy: Fields<'_>) -> Op
         let message = "\"preconnect\" has no effect with \"proxyProtocol\"";
         let finding = Finding::new("W0321", block.span(), message);
         let finding = finding.label("each connection belongs to the client that it names");
+        let finding = finding.help("remove one of the two");
         decoder.report(finding.effect(WHEN_NEEDED));
         return None;
     }
@@ -72,6 +73,8 @@ fn preconnect(decoder: &mut Decoder, block: Field<'_>, policy: Fields<'_>) -> Op
         let message = "\"predictivePercent\" has no effect with this load balancer";
         let finding = Finding::new("W0321", fields.key_span("predictivePercent"), message);
         let finding = finding.label("needs a loadBalancer of type Random or RoundRobin");
+        let finding =
+            finding.help("write that loadBalancer in this policy, or use \"perEndpointPercent\" alone");
         decoder.report(finding.effect("no connections are opened ahead over the whole backend"));
         preconnect.predictive_percent = None;
     }
