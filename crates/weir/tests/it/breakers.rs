@@ -5,20 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::harness::{
-    ADMIN, Admin, Client, Folder, Gateway, PATIENCE, answer_of, free_port, gateway_and_service, head,
+    ADMIN, Admin, Client, Folder, Gateway, PATIENCE, ROUTE, answer_of, free_port, gateway_and_service, head,
     scripted,
 };
-
-const ROUTE: &str = "\
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: only, namespace: default}
-spec:
-  parentRefs: [{name: eg}]
-  rules: [{backendRefs: [{name: backend, port: 3000}]}]
----
-";
 
 fn policy(api: &str, kind: &str, limits: &str) -> String {
     format!(
@@ -52,7 +41,7 @@ fn check(policy: &str, reason: &str) {
     ]
     .concat();
     let port = free_port();
-    let config = gateway_and_service(port, &[backend]) + ROUTE + policy;
+    let config = gateway_and_service(port, &[backend]) + ROUTE + "---\n" + policy;
     let mut gateway = Gateway::start_with(port, &config, &flags);
     let mut held: Vec<Client> = (0..5)
         .map(|_| {

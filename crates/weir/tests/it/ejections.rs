@@ -5,20 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use crate::harness::{Client, Gateway, PATIENCE, answer_of, free_port, gateway_and_service, scripted, weir};
+use crate::harness::{
+    Client, Gateway, PATIENCE, ROUTE, answer_of, free_port, gateway_and_service, scripted, weir,
+};
 
 /// A Service over these ports under a policy of weir's own.
 fn config(port: u16, ports: &[u16], passive: &str) -> String {
     gateway_and_service(port, ports)
+        + ROUTE
         + &format!(
             "\
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: only, namespace: default}}
-spec:
-  parentRefs: [{{name: eg}}]
-  rules: [{{backendRefs: [{{name: backend, port: 3000}}]}}]
 ---
 apiVersion: weir.dev/v1alpha1
 kind: TrafficPolicy

@@ -6,21 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    ADMIN, Admin, Client, Gateway, PATIENCE, Process, answer_of, free_port, gateway_and_service, scripted,
+    ADMIN, Admin, Client, Gateway, PATIENCE, Process, ROUTE, answer_of, free_port, gateway_and_service,
+    scripted,
 };
 
 /// A Service over these ports whose endpoints are checked as `health_check` says.
 fn config(port: u16, backend_ports: &[u16], health_check: &str) -> String {
     gateway_and_service(port, backend_ports)
+        + ROUTE
         + &format!(
             "\
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: only, namespace: default}}
-spec:
-  parentRefs: [{{name: eg}}]
-  rules: [{{backendRefs: [{{name: backend, port: 3000}}]}}]
 ---
 apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: BackendTrafficPolicy
@@ -348,14 +343,8 @@ fn hc15_load_reports_count_like_weights() {
     ];
     let port = free_port();
     let config = gateway_and_service(port, &ports)
+        + ROUTE
         + "\
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: only, namespace: default}
-spec:
-  parentRefs: [{name: eg}]
-  rules: [{backendRefs: [{name: backend, port: 3000}]}]
 ---
 apiVersion: weir.dev/v1alpha1
 kind: TrafficPolicy

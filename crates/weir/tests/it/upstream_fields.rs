@@ -8,27 +8,20 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Client, Gateway, PATIENCE, Reply, Witness, answer_of, free_port, gateway_and_service, head,
+    Client, Gateway, PATIENCE, ROUTE, Reply, Witness, answer_of, free_port, gateway_and_service, head,
 };
 
 /// A gateway on one route to a backend under a policy with these fields, each on a line of its own.
 fn gateway(backend: &Witness, fields: &[&str]) -> Gateway {
-    let mut config = "\
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: only, namespace: default}
-spec:
-  parentRefs: [{name: eg}]
-  rules: [{backendRefs: [{name: backend, port: 3000}]}]
+    let mut config = ROUTE.to_owned()
+        + "\
 ---
 apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: BackendTrafficPolicy
 metadata: {name: fields, namespace: default}
 spec:
   targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}]
-"
-    .to_owned();
+";
     for field in fields {
         config.push_str(&format!("  {field}\n"));
     }

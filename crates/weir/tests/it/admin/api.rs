@@ -3,20 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    ADMIN, Admin, Backends, Client, Folder, Gateway, PATIENCE, Process, TOKEN, free_port,
+    ADMIN, Admin, Backends, Client, Folder, Gateway, PATIENCE, Process, ROUTE, TOKEN, free_port,
     gateway_and_service, weir,
 };
-
-/// One route to the Service.
-pub(super) const ROUTE: &str = "\
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: only, namespace: default}
-spec:
-  parentRefs: [{name: eg}]
-  rules: [{backendRefs: [{name: backend, port: 3000}]}]
-";
 
 /// A gateway over these backends with an admin API.
 pub(super) fn start(backends: &Backends) -> (Gateway, Admin) {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::api::{ROUTE, start};
+use super::api::start;
 use crate::harness::{
-    ADMIN, Admin, Backends, Client, Folder, Gateway, Process, TOKEN, free_port, gateway_and_service, weir,
+    ADMIN, Admin, Backends, Client, Folder, Gateway, Process, ROUTE, TOKEN, free_port, gateway_and_service,
+    weir,
 };
 
 #[test]

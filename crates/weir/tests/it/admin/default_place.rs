@@ -2,8 +2,10 @@
 
 use std::net::TcpListener;
 
-use super::api::{ROUTE, start};
-use crate::harness::{Backends, Client, Folder, Gateway, PATIENCE, Process, free_port, gateway_and_service};
+use super::api::start;
+use crate::harness::{
+    Backends, Client, Folder, Gateway, PATIENCE, Process, ROUTE, free_port, gateway_and_service,
+};
 
 const DEFAULT: &str = "127.0.0.1:19000";
 

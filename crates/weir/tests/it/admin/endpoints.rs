@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::api::{ROUTE, start};
-use crate::harness::{ADMIN, Admin, Backends, Client, Gateway, free_port, gateway_and_service};
+use super::api::start;
+use crate::harness::{ADMIN, Admin, Backends, Client, Gateway, ROUTE, free_port, gateway_and_service};
 
 /// Turns, so that counts are exact.
 const TURNS: &str = "\

@@ -2,7 +2,7 @@
 
 use super::api::wait_for_metric;
 use crate::harness::{
-    ADMIN, Admin, Backends, Client, Gateway, balanced_routes, endpoints, free_port, gateway,
+    ADMIN, Admin, Backends, Client, Gateway, ROUTE, balanced_routes, endpoints, free_port, gateway,
     gateway_and_service, lint, scripted,
 };
 
@@ -273,7 +273,7 @@ spec:
   targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: eg}]
   healthCheck: {active: {type: HTTP, http: {path: /healthz}, interval: 50ms, timeout: 5s}}
 ";
-    let config = gateway_and_service(port, &backends.ports()) + super::api::ROUTE + policy;
+    let config = gateway_and_service(port, &backends.ports()) + ROUTE + policy;
     let gateway = Gateway::start_with(port, &config, &ADMIN);
     let mut admin = Admin::of_gateway(&gateway);
     gateway.process.stderr.wait_after(0, "is healthy");

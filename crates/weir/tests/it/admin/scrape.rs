@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::api::{ROUTE, wait_for_metric};
+use super::api::wait_for_metric;
 use crate::harness::{
-    ADMIN, Admin, Backends, Client, Gateway, PATIENCE, Process, free_port, gateway_and_service, lint,
+    ADMIN, Admin, Backends, Client, Gateway, PATIENCE, Process, ROUTE, free_port, gateway_and_service, lint,
 };
 
 /// A policy over [`ROUTE`] with this content.

@@ -27,6 +27,17 @@ pub(crate) fn gateway_and_service(port: u16, backend_ports: &[u16]) -> String {
     gateway(port) + &endpoints(backend_ports)
 }
 
+/// One route, `only`, to the Service `backend`.
+pub(crate) const ROUTE: &str = "\
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: only, namespace: default}
+spec:
+  parentRefs: [{name: eg}]
+  rules: [{backendRefs: [{name: backend, port: 3000}]}]
+";
+
 /// A Gateway on `port`, and a Service `backend` with port 3000 and no endpoints.
 pub(crate) fn gateway(port: u16) -> String {
     format!(
