@@ -339,8 +339,10 @@ fn the_first_that_objects_answers_in_the_documented_order() {
     let busy = said(503, "parallel_requests_full");
     // Has the one place, and takes the one token.
     let mut slow = Client::connect(gateway.address);
-    slow.send(head("POST", "/plain/", &[known, ("content-length", "3")]));
-    while ask("GET", "/plain/", &[]) != busy {}
+    let fields = [known, ("content-length", "3"), ("expect", "100-continue")];
+    slow.send(head("POST", "/plain/", &fields));
+    slow.expect_bytes("HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(ask("GET", "/plain/", &[]), busy);
     assert_eq!(ask("GET", &long, &[]), said(414, "target_too_long"));
     assert_eq!(ask("OPTIONS", "/plain/", &preflight), busy);
     slow.send("abc");

@@ -1,6 +1,6 @@
 //! A client that sends exactly the bytes it is told to and reads strictly. Its parser shares no code with weir.
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
@@ -185,7 +185,7 @@ impl Client {
 
     fn more(&mut self) {
         let mut block = [0; 16 * 1024];
-        let read = self.stream.read(&mut block).expect("the gateway answers in time");
+        let read = read_some(&mut self.stream, &mut block).expect("the gateway answers in time");
         let so_far = String::from_utf8_lossy(&self.input);
         assert!(
             read > 0,
@@ -216,6 +216,17 @@ impl Response {
     pub(crate) fn pod(&self) -> String {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()["pod"].as_str().expect("a pod").to_owned()
+    }
+}
+
+/// Reads what there is. A process that was stopped for a moment (a busy machine, Ctrl-Z) reads on: the kernel does not do
+/// that by itself on sockets with a timeout.
+pub(crate) fn read_some(stream: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(block) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 

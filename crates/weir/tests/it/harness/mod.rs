@@ -19,7 +19,7 @@ mod witness;
 
 pub(crate) use admin::{ADMIN, Admin, TOKEN};
 pub(crate) use backends::Backends;
-pub(crate) use client::{Client, Response, head};
+pub(crate) use client::{Client, Response, head, read_some};
 pub(crate) use command::{weir, weir_in};
 pub(crate) use config::{ROUTE, balanced_routes, endpoints, example_on, gateway, gateway_and_service};
 pub(crate) use gateway::{Gateway, Process};

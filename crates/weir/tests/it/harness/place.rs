@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex};
 
-/// Below the range from which kernels take the ports of outgoing connections.
-const PORTS: std::ops::Range<u16> = 18_000..32_000;
+/// Below the range from which kernels take the ports of outgoing connections, and above the default port of admin.
+const PORTS: std::ops::Range<u16> = 19_001..32_000;
 
 static TAKEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 static FOLDERS: AtomicU32 = AtomicU32::new(0);

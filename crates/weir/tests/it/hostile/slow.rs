@@ -135,13 +135,13 @@ fn e1_row18_slow_bodies_end_after_their_grace() {
             scope.spawn(move || drip(Raw::connect(address), pieces(length, "x"), every)),
             scope.spawn(move || drip(Raw::connect(address), pieces(chunked, "1\r\nx\r\n"), every)),
             scope.spawn(move || drip(Raw::connect(address), std::iter::once(length.to_owned()), every)),
-            // Slow, but not too slow: 800 bytes a second.
+            // Slow, but not too slow: 1,600 bytes a second.
             scope.spawn(move || {
                 let head =
-                    "POST /steady HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 8000\r\n\r\n";
+                    "POST /steady HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 16000\r\n\r\n";
                 drip(
                     Raw::connect(address),
-                    std::iter::once(head.to_owned()).chain((0..20).map(|_| "x".repeat(400))),
+                    std::iter::once(head.to_owned()).chain((0..20).map(|_| "x".repeat(800))),
                     every,
                 )
             }),

@@ -1,7 +1,7 @@
 //! The stage of the hostile tests: a backend that does as its script says and keeps every byte that it was sent, a
 //! client that sends anything and judges nothing, and a gateway between them. None of it shares code with weir.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::harness::{Gateway, PATIENCE, free_port, gateway_and_service};
+use crate::harness::{Gateway, PATIENCE, free_port, gateway_and_service, read_some};
 
 /// How long the client waits for something that should come at once.
 pub(crate) const SOON: Duration = Duration::from_secs(8);
@@ -140,7 +140,7 @@ impl Line {
 
     fn more(&mut self) -> std::io::Result<usize> {
         let mut block = [0; 16 * 1024];
-        let length = self.stream.read(&mut block)?;
+        let length = read_some(&mut self.stream, &mut block)?;
         self.input.extend_from_slice(&block[..length]);
         self.raw.extend_from_slice(&block[..length]);
         Ok(length)
@@ -461,7 +461,7 @@ impl Raw {
                 break End::Open;
             }
             self.0.set_read_timeout(Some(left)).expect("an option");
-            match self.0.read(&mut block) {
+            match read_some(&mut self.0, &mut block) {
                 Ok(0) => break End::Closed,
                 Ok(length) => bytes.extend_from_slice(&block[..length]),
                 Err(error) if is_timeout(&error) => {}
