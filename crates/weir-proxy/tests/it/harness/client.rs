@@ -175,6 +175,8 @@ impl Client {
                 self.unread.extend_from_slice(&buffer[..length]);
                 Ok(())
             }
+            // A process that was stopped for a moment reads on; sockets with a timeout leave that to it.
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("nothing comes"),
             Err(error) => Err(format!("{:?}", error.kind())),
         }

@@ -14,11 +14,11 @@ fn drip(mut client: Raw, pieces: impl Iterator<Item = String>, pause: Duration) 
         client.send(piece);
         let (more, end) = client.read_for(pause);
         text += &more;
-        if end != End::Open || started.elapsed() > Duration::from_secs(14) {
+        if end != End::Open || started.elapsed() > Duration::from_secs(25) {
             return (started.elapsed(), text, end);
         }
     }
-    let (more, end) = client.read_for(Duration::from_secs(14).saturating_sub(started.elapsed()));
+    let (more, end) = client.read_for(Duration::from_secs(25).saturating_sub(started.elapsed()));
     (started.elapsed(), text + &more, end)
 }
 
