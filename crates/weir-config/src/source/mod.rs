@@ -7,6 +7,7 @@ mod change;
 mod documents;
 mod environment;
 mod files;
+mod identity;
 mod patch;
 #[cfg(test)]
 pub(crate) mod scratch;

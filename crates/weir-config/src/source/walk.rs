@@ -1,8 +1,8 @@
 //! Finding the configuration files under the paths that the user named.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::fs;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub(super) fn walk(roots: &[PathBuf]) -> Walk {
         match fs::metadata(root) {
             Ok(metadata) if metadata.is_dir() => {
                 let before = (walk.files.len(), walk.failures.len());
-                let is_new = walk.directory(root, 0, &mut seen);
+                let is_new = walk.directory(root, real(root), 0, &mut seen);
                 if is_new && before == (walk.files.len(), walk.failures.len()) {
                     walk.empty.push(root.clone());
                 }
@@ -51,49 +51,62 @@ pub(super) fn walk(roots: &[PathBuf]) -> Walk {
 }
 
 impl Walk {
+    /// Takes a file that may be behind symbolic links.
     fn file(&mut self, path: PathBuf, seen: &mut HashSet<PathBuf>) {
-        // A file that cannot be resolved is listed: reading it says why.
-        let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-        if self.files.len() < FILES_MAX && seen.insert(real) {
+        if self.files.len() < FILES_MAX && seen.insert(real(&path)) {
             self.add_links(&path);
             self.files.push(path);
         }
     }
 
-    /// Takes what is in a directory; `false` when it was taken before.
-    fn directory(&mut self, path: &Path, depth: usize, seen: &mut HashSet<PathBuf>) -> bool {
-        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if depth > DEPTH_MAX || !seen.insert(real) {
+    /// Takes what is in a directory, which is `real` without symbolic links; `false` when it was taken before. Entries
+    /// that are no links cost no call of the system.
+    fn directory(&mut self, path: &Path, real: PathBuf, depth: usize, seen: &mut HashSet<PathBuf>) -> bool {
+        if depth > DEPTH_MAX || !seen.insert(real.clone()) {
             return false;
         }
         self.directories.push(path.to_owned());
-        let names = fs::read_dir(path).and_then(|entries| {
-            entries
-                .map(|entry| entry.map(|entry| entry.file_name()))
-                .collect::<io::Result<Vec<_>>>()
-        });
-        let mut names = match names {
-            Ok(names) => names,
+        let mut entries = match entries(path) {
+            Ok(entries) => entries,
             Err(error) => {
                 self.failures.push((path.to_owned(), error));
                 return true;
             }
         };
-        names.retain(|name| !name.as_encoded_bytes().starts_with(b"."));
-        names.sort();
-        for name in names {
+        entries.retain(|(name, _)| !name.as_encoded_bytes().starts_with(b"."));
+        entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+        for (name, kind) in entries {
             let entry = path.join(&name);
-            match fs::metadata(&entry) {
-                Ok(metadata) if metadata.is_dir() => {
-                    self.directory(&entry, depth + 1, seen);
+            match kind {
+                Some(kind) if kind.is_dir() => {
+                    self.directory(&entry, real.join(&name), depth + 1, seen);
                 }
-                Ok(metadata) if metadata.is_file() && is_configuration(&name) => self.file(entry, seen),
-                // A link that leads nowhere may be about to lead somewhere.
-                Err(_) if is_configuration(&name) => self.file(entry, seen),
-                Ok(_) | Err(_) => {}
+                Some(kind) if kind.is_file() => {
+                    if is_configuration(&name)
+                        && self.files.len() < FILES_MAX
+                        && seen.insert(real.join(&name))
+                    {
+                        self.files.push(entry);
+                    }
+                }
+                Some(kind) if !kind.is_symlink() => {}
+                _ => self.link(entry, &name, depth, seen),
             }
         }
         true
+    }
+
+    /// Takes what a symbolic link in a directory leads to.
+    fn link(&mut self, entry: PathBuf, name: &OsStr, depth: usize, seen: &mut HashSet<PathBuf>) {
+        match fs::metadata(&entry) {
+            Ok(metadata) if metadata.is_dir() => {
+                self.directory(&entry, real(&entry), depth + 1, seen);
+            }
+            Ok(metadata) if metadata.is_file() && is_configuration(name) => self.file(entry, seen),
+            // A link that leads nowhere may be about to lead somewhere.
+            Err(_) if is_configuration(name) => self.file(entry, seen),
+            Ok(_) | Err(_) => {}
+        }
     }
 
     /// Notes the directories of a path and of every symbolic link that it leads through.
@@ -125,6 +138,17 @@ impl Walk {
             self.directories.push(path.to_owned());
         }
     }
+}
+
+/// A path without symbolic links. One that cannot be resolved stays as it is: reading it says why.
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The names in a directory, and what they are as far as is known.
+fn entries(path: &Path) -> io::Result<Vec<(OsString, Option<FileType>)>> {
+    let named = |entry: fs::DirEntry| (entry.file_name(), entry.file_type().ok());
+    fs::read_dir(path)?.map(|entry| entry.map(named)).collect()
 }
 
 /// `*.yaml`, `*.yml` and `*.json`.

@@ -4,7 +4,7 @@
 //! ([`super::FileSource::load`]). They also say when a writer is done: a file that is written slowly and in place is
 //! waited for, because its first half may well be a smaller configuration that is valid. Polling is the safety net for file systems without events.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use super::identity::Identity;
 use super::signal::{Filter, Signal};
 use super::walk::{Walk, walk};
 
@@ -43,7 +44,8 @@ const REREAD: Duration = Duration::from_secs(30);
 pub struct Watcher {
     roots: Vec<PathBuf>,
     events: Option<RecommendedWatcher>,
-    watched: HashSet<PathBuf>,
+    /// The directories that are watched, as they were then.
+    watched: HashMap<PathBuf, Identity>,
     sender: Sender<Signal>,
     receiver: Receiver<Signal>,
     pending: Option<Pending>,
@@ -152,7 +154,7 @@ impl Watcher {
                 .cloned()
                 .collect(),
             events: None,
-            watched: HashSet::new(),
+            watched: HashMap::new(),
             sender,
             receiver,
             pending: None,
@@ -168,7 +170,7 @@ impl Watcher {
             }
         };
         watcher.events = notify::recommended_watcher(forward).ok();
-        watcher.fingerprint = watcher.follow();
+        watcher.fingerprint = watcher.follow_anew();
         watcher
     }
 
@@ -243,7 +245,7 @@ impl Watcher {
     /// Looks whether anything changed. A change is pending then: its events may be on their way.
     fn poll(&mut self, now: Instant) {
         self.polled = now;
-        let fingerprint = self.follow();
+        let fingerprint = self.follow_anew();
         if fingerprint != self.fingerprint || now >= self.reread + REREAD {
             self.reread = now;
             self.pending = Some(Pending {
@@ -272,22 +274,43 @@ impl Watcher {
         false
     }
 
-    /// Watches what the paths lead to now, and says what it looks like.
+    /// Watches what the paths lead to now, and says what it looks like. Directories that have not become others since
+    /// they were watched are left alone: each costs two changes of threads, while somebody waits for the new
+    /// configuration.
     fn follow(&mut self) -> u64 {
         let found = walk(&self.roots);
-        if let Some(events) = &mut self.events {
-            let wanted: HashSet<PathBuf> = found.directories.iter().cloned().collect();
-            for gone in self.watched.difference(&wanted) {
-                let _ = events.unwatch(gone);
-            }
-            // Every time, because a directory that was removed and made again is another one. A directory
-            // that cannot be watched is polled.
-            self.watched = wanted
-                .into_iter()
-                .filter(|path| events.watch(path, RecursiveMode::NonRecursive).is_ok())
-                .collect();
+        let Some(events) = &mut self.events else {
+            return fingerprint(&found);
+        };
+        let wanted: HashMap<PathBuf, Identity> = found
+            .directories
+            .iter()
+            .map(|path| (path.clone(), Identity::of(path)))
+            .collect();
+        for gone in self.watched.keys().filter(|path| !wanted.contains_key(*path)) {
+            let _ = events.unwatch(gone);
         }
+        // A directory that cannot be watched is polled.
+        let mut is_watched = |path: &PathBuf, identity: &Identity| {
+            self.watched
+                .get(path)
+                .is_some_and(|known| known.is_surely(identity))
+                || events.watch(path, RecursiveMode::NonRecursive).is_ok()
+        };
+        self.watched = wanted
+            .into_iter()
+            .filter(|(path, identity)| is_watched(path, identity))
+            .collect();
         fingerprint(&found)
+    }
+
+    /// The same for directories of which it is not known whether the kernel still watches them: it forgets those of a
+    /// file system that was taken away for a while.
+    fn follow_anew(&mut self) -> u64 {
+        for identity in self.watched.values_mut() {
+            *identity = Identity::default();
+        }
+        self.follow()
     }
 }
 
