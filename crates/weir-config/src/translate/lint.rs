@@ -65,15 +65,22 @@ pub(crate) fn hides_nothing_still(
     routes: &[Arc<Route>],
 ) -> bool {
     let config = &before.config;
-    let is_alike =
-        |(old, new): (&Arc<Route>, &Arc<Route>)| Arc::ptr_eq(old, new) || are_chosen_alike(old, new);
-    before
-        .lasting_problems
-        .iter()
-        .all(|problem| problem.code != SHADOWED)
+    let is_alike = |(old, new): (&Arc<Route>, &Arc<Route>)| is_hidden_alike(old, new);
+    !has_found(before)
         && config.routes.len() == routes.len()
         && config.routes.iter().zip(routes).all(is_alike)
         && config.listeners == listeners
+}
+
+/// Whether [`report_shadowed`] found anything.
+pub(crate) fn has_found(before: &Translation) -> bool {
+    let mut problems = before.lasting_problems.iter();
+    problems.any(|problem| problem.code == SHADOWED)
+}
+
+/// Whether two versions of a route hide, and are hidden by, the same.
+pub(crate) fn is_hidden_alike(old: &Arc<Route>, new: &Arc<Route>) -> bool {
+    Arc::ptr_eq(old, new) || are_chosen_alike(old, new)
 }
 
 /// One match of the `Config`.

@@ -14,6 +14,7 @@ mod condition;
 mod dump;
 mod effective;
 mod endpoint;
+mod excerpt;
 mod filter;
 mod gateway;
 mod grant;

@@ -36,7 +36,8 @@ pub(crate) fn numbered(routes: Vec<RouteDraft>, ids: &[BackendId]) -> Vec<Arc<Ro
     routes.into_iter().map(one).collect()
 }
 
-fn numbered_one(mut route: Route, ids: &[BackendId]) -> Arc<Route> {
+/// A route whose backends have the ids that stand at their former ones.
+pub(crate) fn numbered_one(mut route: Route, ids: &[BackendId]) -> Arc<Route> {
     renumber_rules(&mut route.rules, ids);
     Arc::new(route)
 }

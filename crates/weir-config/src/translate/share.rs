@@ -60,6 +60,11 @@ impl Written for Route {
     }
 }
 
+/// Whether two routes are equal and written at the same places.
+pub(crate) fn is_same_route(left: &Route, right: &Route) -> bool {
+    left.is_same(right)
+}
+
 /// Both lists are ordered by `key`; several items may have the same key.
 fn share_sorted<T: Written, K: Ord>(
     previous: &[Arc<T>],

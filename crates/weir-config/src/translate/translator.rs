@@ -8,6 +8,7 @@ use weir_model::{Backend as ModelBackend, BackendId, EndpointSource, ObjectName,
 use super::backend::Definition;
 use super::backend_object;
 use super::change::{Change, Previous, changes};
+use super::excerpt::{self, ChangedRoutes};
 use super::index::Index;
 use super::options::Options;
 use super::share::share;
@@ -72,8 +73,25 @@ impl Translator {
                 Some(changes) => Update::Endpoints(changes),
                 None => self.everything(set, &changes),
             },
-            None => self.everything(set, &changes),
+            None => match excerpt::changed_routes(&self.translation, &changes, set, &self.options) {
+                Some(routes) => self.routes(routes),
+                None => self.everything(set, &changes),
+            },
         }
+    }
+
+    /// Puts changed routes in their places.
+    fn routes(&mut self, changed: ChangedRoutes) -> Update {
+        if changed.is_empty() {
+            return Update::Unchanged;
+        }
+        let config = Arc::make_mut(&mut self.translation.config);
+        let mut equal = true;
+        for (place, route) in changed {
+            equal &= config.routes[place] == route;
+            config.routes[place] = route;
+        }
+        if equal { Update::Unchanged } else { Update::Config }
     }
 
     fn everything(&mut self, set: &ResourceSet, changes: &[Change<'_>]) -> Update {

@@ -1,5 +1,6 @@
 //! Tests of whole translations: tables of reasons, properties, and following changes.
 
+mod excerpts;
 mod isolation;
 mod reasons;
 mod updates;

@@ -30,7 +30,7 @@ fn both() -> String {
 
 /// The set of `after`, with the allocations of `before` wherever an object is written in the same way at the
 /// same place: what a source hands out after a reload.
-fn reload(before: &ResourceSet, after: ResourceSet) -> ResourceSet {
+pub(super) fn reload(before: &ResourceSet, after: ResourceSet) -> ResourceSet {
     let reuse = |new: Placed| {
         let same = before.objects.iter().find(|old| *old.resource == *new.resource);
         match same {
@@ -77,7 +77,7 @@ fn follow(steps: &[(&[&str], &str)]) {
 }
 
 /// One update, whose result must be what a translation from nothing gives.
-fn step(translator: &mut Translator, next: &ResourceSet) -> Update {
+pub(super) fn step(translator: &mut Translator, next: &ResourceSet) -> Update {
     let before = translator.translation().config.clone();
     let update = translator.update(next);
     let (now, fresh) = (translator.translation(), translate(next, &Options::files()));
