@@ -39,8 +39,18 @@ impl Probe {
 
     /// Sends a GET and reads the whole answer.
     pub(crate) fn request(&mut self, path: &str) -> io::Result<Answer> {
+        self.send(path)?;
+        self.answer()
+    }
+
+    /// Sends a GET, whose answer is to be read before the next.
+    pub(crate) fn send(&mut self, path: &str) -> io::Result<()> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
-        self.stream.write_all(request.as_bytes())?;
+        self.stream.write_all(request.as_bytes())
+    }
+
+    /// Reads the whole answer to what was sent.
+    pub(crate) fn answer(&mut self) -> io::Result<Answer> {
         let mut bytes = Vec::new();
         let (head, body_start) = loop {
             self.more(&mut bytes)?;

@@ -171,7 +171,8 @@ impl Effect {
         }
     }
 
-    /// Asks on every connection in turn until all answers are as wanted.
+    /// Asks on every connection, on all at once, until all answers are as wanted: one after the other the requests
+    /// themselves would take most of the time under a load.
     fn watch(
         &mut self,
         probes: &mut [Probe],
@@ -182,11 +183,13 @@ impl Effect {
         let mut waiting: Vec<&mut Probe> = probes.iter_mut().collect();
         let mut first = None;
         while !waiting.is_empty() {
+            let failed = |error| format!("{}: {path}: {error}", self.what);
+            for probe in &mut waiting {
+                probe.send(path).map_err(failed)?;
+            }
             let mut still = Vec::new();
             for probe in waiting {
-                let answer = probe
-                    .request(path)
-                    .map_err(|error| format!("{}: {path}: {error}", self.what))?;
+                let answer = probe.answer().map_err(failed)?;
                 if answer.status != 200 {
                     return Err(format!("{}: {path} answered {}", self.what, answer.status));
                 }
