@@ -1,7 +1,6 @@
 //! One of four backends is killed under the load of several clients (row LB24).
 
 use std::io::Read;
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::stage::ROUTE;
 use crate::harness::{
     ADMIN, Admin, Client, Gateway, PATIENCE, Process, RaisedAtEnd, Response, free_port, gateway_and_service,
-    head,
+    head, listen_on,
 };
 
 const CLIENTS: usize = 6;
@@ -72,7 +71,7 @@ fn wait_until(is_so: impl Fn() -> bool) {
 /// nothing.
 fn take_place(port: u16) -> Arc<AtomicU64> {
     let strangers: Arc<AtomicU64> = Arc::default();
-    let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+    let listener = listen_on(port);
     let count = Arc::clone(&strangers);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {

@@ -26,7 +26,7 @@ pub(crate) use gateway::{Gateway, Process};
 pub(crate) use lint_text::lint;
 pub(crate) use load::{RaisedAtEnd, Request, Spread, load};
 pub(crate) use name_server::{NameServer, Says};
-pub(crate) use place::{Folder, free_port};
+pub(crate) use place::{Folder, free_port, listen_on};
 pub(crate) use scripted::{answer_of, scripted};
 pub(crate) use witness::{Reply, Witness};
 

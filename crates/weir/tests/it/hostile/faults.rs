@@ -2,7 +2,7 @@
 //! and when clients leave.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use super::stage::{End, HIDDEN, Raw, SOON, Scripted, Then, get, ok, once, site, site_with, statuses};
-use crate::harness::free_port;
+use crate::harness::{free_port, listen_on};
 
 const CLOSE: &str = " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
 
@@ -497,7 +497,7 @@ fn f5_a_backend_that_returns_is_used_at_once() {
     let gateway = site(&[port]);
     let (text, _) = once(gateway.address, format!("GET /{CLOSE}\r\n"));
     assert!(matches!(statuses(&text)[..], [502 | 503]), "{text}");
-    let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+    let listener = listen_on(port);
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
         stream.write_all(ok("back").as_bytes()).expect("it is read");

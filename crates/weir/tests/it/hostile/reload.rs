@@ -1,12 +1,12 @@
 //! A configuration that is broken, half written, taken away or changed all the time (scorecard G1 and G6): what runs goes
 //! on, and what can be served is.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::stage::{End, Raw, SOON, Scripted, Site, get, once, route, statuses};
-use crate::harness::{Gateway, PATIENCE, free_port, gateway_and_service};
+use crate::harness::{Gateway, PATIENCE, free_port, gateway_and_service, listen_on};
 
 fn status_of(address: SocketAddr, target: &str) -> u16 {
     let (text, _) = once(
@@ -278,7 +278,7 @@ fn g6_a_port_in_use_costs_that_listener_until_it_is_free() {
     let (port, more) = (free_port(), free_port());
     let config =
         with_listener(&gateway_and_service(port, &[backend.port()]), port, more) + &route("all", "/");
-    let occupied = TcpListener::bind(("127.0.0.1", more)).expect("the port is free");
+    let occupied = listen_on(more);
     let gateway = Site::from(Gateway::start(port, &config));
     assert_eq!(status_of(gateway.address, "/"), 200);
     wait_until("it says so", || {

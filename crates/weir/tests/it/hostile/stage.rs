@@ -2,7 +2,7 @@
 //! client that sends anything and judges nothing, and a gateway between them. None of it shares code with weir.
 
 use std::io::{ErrorKind, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::harness::{Gateway, PATIENCE, free_port, gateway_and_service, read_some};
+use crate::harness::{Gateway, PATIENCE, free_port, gateway_and_service, listen_on, read_some};
 
 /// How long the client waits for something that should come at once.
 pub(crate) const SOON: Duration = Duration::from_secs(8);
@@ -267,7 +267,7 @@ impl Scripted {
     ) -> Self {
         let log = Arc::new(Log::default());
         let script: Arc<Script> = Arc::new(script);
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+        let listener = listen_on(port);
         let shared = Arc::clone(&log);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
