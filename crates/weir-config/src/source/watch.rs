@@ -287,14 +287,20 @@ impl Watcher {
             .iter()
             .map(|path| (path.clone(), Identity::of(path)))
             .collect();
-        for gone in self.watched.keys().filter(|path| !wanted.contains_key(*path)) {
-            let _ = events.unwatch(gone);
+        let gone: Vec<&PathBuf> = self
+            .watched
+            .keys()
+            .filter(|path| !wanted.contains_key(*path))
+            .collect();
+        for path in &gone {
+            let _ = events.unwatch(path);
         }
+        // Two paths may lead to one directory, which the kernel watches once.
+        let is_any_gone = !gone.is_empty();
         // A directory that cannot be watched is polled.
         let mut is_watched = |path: &PathBuf, identity: &Identity| {
-            self.watched
-                .get(path)
-                .is_some_and(|known| known.is_surely(identity))
+            let known = self.watched.get(path).filter(|_| !is_any_gone);
+            known.is_some_and(|known| known.is_surely(identity))
                 || events.watch(path, RecursiveMode::NonRecursive).is_ok()
         };
         self.watched = wanted
@@ -429,6 +435,21 @@ mod tests {
                 settle(&mut watcher);
             }
         }
+    }
+
+    #[test]
+    fn ga06_a_directory_is_watched_as_long_as_one_of_its_names_is_wanted() {
+        let scratch = Scratch::new();
+        scratch.write("d/a.yaml", "a: 1");
+        // The directory by another name.
+        symlink("d/../d/a.yaml", scratch.path("link.yaml")).expect("link");
+        let mut watcher = Watcher::new(&[scratch.path("d"), scratch.path("link.yaml")]);
+        settle(&mut watcher);
+        fs::remove_file(scratch.path("link.yaml")).expect("removed");
+        assert_eq!(watcher.next(SOON), Changed::Files);
+        settle(&mut watcher);
+        scratch.write("d/a.yaml", "a: 2");
+        assert_eq!(watcher.next(SOON), Changed::Files);
     }
 
     #[test]
