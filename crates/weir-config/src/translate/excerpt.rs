@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use weir_model::{BackendId, Config, Route};
+use weir_model::{Backend, BackendId, Config, Route};
 
 use super::change::Change;
 use super::lint;
@@ -57,7 +57,7 @@ pub(crate) fn changed_routes(
     if !differ_in_routes(&before, &after) {
         return None;
     }
-    placed(&last.config, &before.config, &after.config)
+    in_their_places(&last.config, &before.config, &after.config)
 }
 
 fn is_route(placed: &Placed) -> bool {
@@ -79,8 +79,8 @@ fn differ_in_routes(before: &Translation, after: &Translation) -> bool {
 
 /// Where the routes of an excerpt are in the whole, with the numbers that backends have there. Routes that are the
 /// same as before are left out.
-fn placed(whole: &Config, before: &Config, after: &Config) -> Option<ChangedRoutes> {
-    let id = |backend: &Arc<weir_model::Backend>| {
+fn in_their_places(whole: &Config, before: &Config, after: &Config) -> Option<ChangedRoutes> {
+    let id = |backend: &Arc<Backend>| {
         let place = whole
             .backends
             .binary_search_by(|other| other.key.cmp(&backend.key))
