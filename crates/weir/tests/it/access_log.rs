@@ -2,7 +2,7 @@
 
 use crate::harness::{
     Backends, Client, Folder, Gateway, balanced_routes, endpoints, free_port, gateway, gateway_and_service,
-    scripted, weir,
+    route_policy, scripted, weir,
 };
 
 const ROUTE: &str = "\
@@ -219,17 +219,7 @@ fn op08_flags_say_what_envoys_say() {
         let policy = if policy.is_empty() {
             String::new()
         } else {
-            format!(
-                "\
----
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: BackendTrafficPolicy
-metadata: {{name: policy, namespace: default}}
-spec:
-  targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}}]
-  {policy}
-"
-            )
+            route_policy("policy", policy)
         };
         let config = gateway_and_service(port, &[endpoint]) + ROUTE + &policy;
         let found = lines_of(&config, port, &template, |gateway| {

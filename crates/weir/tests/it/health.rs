@@ -7,24 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{
     ADMIN, Admin, Client, Gateway, PATIENCE, Process, ROUTE, answer_of, free_port, gateway_and_service,
-    scripted,
+    route_policy, scripted,
 };
 
 /// A Service over these ports whose endpoints are checked as `health_check` says.
 fn config(port: u16, backend_ports: &[u16], health_check: &str) -> String {
     gateway_and_service(port, backend_ports)
         + ROUTE
-        + &format!(
-            "\
----
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: BackendTrafficPolicy
-metadata: {{name: checked, namespace: default}}
-spec:
-  targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}}]
-  healthCheck: {health_check}
-"
-        )
+        + &route_policy("checked", &format!("healthCheck: {health_check}"))
 }
 
 const PROBES: &str =

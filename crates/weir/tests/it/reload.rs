@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{
     Backends, Client, Folder, Gateway, Process, Request, endpoints, example_on, free_port, gateway,
-    gateway_and_service, load, weir,
+    gateway_and_service, load, route_policy, weir,
 };
 
 fn route(path: &str) -> String {
@@ -142,15 +142,6 @@ fn op14_strict_takes_a_configuration_with_errors_not_at_all() {
     );
 }
 
-/// A policy for the route `only`.
-fn policy(spec: &str) -> String {
-    format!(
-        "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\n\
-         metadata: {{name: odd, namespace: default}}\nspec:\n  \
-         targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}}]\n  {spec}\n"
-    )
-}
-
 /// Two routes, `/a` under a policy and `/b`.
 fn two_routes(base: &str, policy: &str) -> String {
     base.to_owned() + &route("/a") + &route("/b").replace("only", "other") + policy
@@ -167,7 +158,7 @@ fn op14_what_cannot_be_served_as_written_is_denied() {
     ] {
         let port = free_port();
         let base = gateway_and_service(port, &backends.ports());
-        let gateway = Gateway::start(port, &two_routes(&base, &policy(spec)));
+        let gateway = Gateway::start(port, &two_routes(&base, &route_policy("odd", spec)));
         let mut client = Client::connect(gateway.address);
         let statuses = (client.get("/a", &[]).status, client.get("/b", &[]).status);
         assert_eq!(statuses, (500, 200), "{name}");
@@ -189,7 +180,7 @@ fn op14_no_start_with_a_policy_of_an_unknown_type() {
     let folder = Folder::new();
     let base = gateway_and_service(free_port(), &[1]);
     for spec in UNKNOWN {
-        let path = folder.write("weir.yaml", &two_routes(&base, &policy(spec)));
+        let path = folder.write("weir.yaml", &two_routes(&base, &route_policy("odd", spec)));
         let refused = weir(&["run", "-c", path.to_str().expect("UTF-8")], "");
         assert_eq!(refused.code, Some(3), "{spec}: {refused:?}");
         for part in [
@@ -209,11 +200,11 @@ fn op14_a_reload_with_a_policy_of_an_unknown_type_keeps_what_runs() {
     let backends = Backends::start(1);
     let port = free_port();
     let base = gateway_and_service(port, &backends.ports());
-    let limited = policy("faultInjection: {abort: {httpStatus: 418}}");
+    let limited = route_policy("odd", "faultInjection: {abort: {httpStatus: 418}}");
     let gateway = Gateway::start(port, &two_routes(&base, ""));
     let mut client = Client::connect(gateway.address);
     let mut statuses = || (client.get("/a", &[]).status, client.get("/b", &[]).status);
-    let unknown = UNKNOWN.map(policy);
+    let unknown = UNKNOWN.map(|spec| route_policy("odd", spec));
     // A new one: its route goes on without it, and what else has changed is in force.
     let line = gateway.rewrite(
         &two_routes(&base, &unknown[0]).replace("value: /b", "value: /c"),
@@ -236,7 +227,10 @@ fn op14_a_reload_with_a_policy_of_an_unknown_type_keeps_what_runs() {
         assert_eq!(statuses(), (418, 200), "generation {generation}");
     }
     // One that was bad before is not thereby lifted.
-    gateway.rewrite(&two_routes(&base, &policy("timeout: 5")), "generation 8 in force");
+    gateway.rewrite(
+        &two_routes(&base, &route_policy("odd", "timeout: 5")),
+        "generation 8 in force",
+    );
     assert_eq!(statuses(), (500, 200));
     gateway.rewrite(&two_routes(&base, &unknown[0]), "running differs from disk");
     assert_eq!(statuses(), (500, 200));

@@ -9,24 +9,14 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{
     Client, Gateway, PATIENCE, ROUTE, Reply, Witness, answer_of, free_port, gateway_and_service, head,
+    route_policy,
 };
 
 /// A gateway on one route to a backend under a policy with these fields, each on a line of its own.
 fn gateway(backend: &Witness, fields: &[&str]) -> Gateway {
-    let mut config = ROUTE.to_owned()
-        + "\
----
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: BackendTrafficPolicy
-metadata: {name: fields, namespace: default}
-spec:
-  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}]
-";
-    for field in fields {
-        config.push_str(&format!("  {field}\n"));
-    }
     let port = free_port();
-    let config = gateway_and_service(port, &backend.ports) + &config;
+    let config =
+        gateway_and_service(port, &backend.ports) + ROUTE + &route_policy("fields", &fields.join("\n"));
     let gateway = Gateway::start_with(port, &config, &["--reason-header"]);
     // A field that is misspelt here would show nothing.
     let said = gateway.process.stderr.text();

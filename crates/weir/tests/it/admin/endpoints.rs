@@ -3,18 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::api::start;
-use crate::harness::{ADMIN, Admin, Backends, Client, Gateway, ROUTE, free_port, gateway_and_service};
+use crate::harness::{
+    ADMIN, Admin, Backends, Client, Gateway, ROUTE, free_port, gateway_and_service, route_policy,
+};
 
 /// Turns, so that counts are exact.
-const TURNS: &str = "\
----
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: BackendTrafficPolicy
-metadata: {name: turns, namespace: default}
-spec:
-  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}]
-  loadBalancer: {type: RoundRobin}
-";
+fn turns() -> String {
+    route_policy("turns", "loadBalancer: {type: RoundRobin}")
+}
 
 /// How many of `requests` each backend answered.
 fn counts(client: &mut Client, requests: usize) -> BTreeMap<String, usize> {
@@ -40,7 +36,7 @@ fn state(admin: &mut Admin, index: usize) -> serde_json::Value {
 fn hc18_drain_disable_weight_and_back() {
     let backends = Backends::start(3);
     let port = free_port();
-    let config = gateway_and_service(port, &backends.ports()) + ROUTE + TURNS;
+    let config = gateway_and_service(port, &backends.ports()) + ROUTE + &turns();
     let gateway = Gateway::start_with(port, &config, &ADMIN);
     let mut admin = Admin::of_gateway(&gateway);
     let mut client = Client::connect(gateway.address);
@@ -81,7 +77,7 @@ fn hc18_drain_disable_weight_and_back() {
 fn hc18_decisions_outlive_reloads_also_of_endpoints_that_went_away() {
     let backends = Backends::start(2);
     let port = free_port();
-    let config = |ports: &[u16]| gateway_and_service(port, ports) + ROUTE + TURNS;
+    let config = |ports: &[u16]| gateway_and_service(port, ports) + ROUTE + &turns();
     let both = backends.ports();
     let gateway = Gateway::start_with(port, &config(&both), &ADMIN);
     let mut admin = Admin::of_gateway(&gateway);

@@ -5,25 +5,12 @@ use std::time::Instant;
 use super::api::wait_for_metric;
 use crate::harness::{
     ADMIN, Admin, Backends, Client, Gateway, PATIENCE, Process, ROUTE, free_port, gateway_and_service, lint,
+    route_policy,
 };
-
-/// A policy over [`ROUTE`] with this content.
-fn policy(spec: &str) -> String {
-    format!(
-        "\
----
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: BackendTrafficPolicy
-metadata: {{name: policy, namespace: default}}
-spec:
-  targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}}]
-{spec}"
-    )
-}
 
 fn start(ports: &[u16], spec: &str) -> (Gateway, Admin) {
     let port = free_port();
-    let config = gateway_and_service(port, ports) + ROUTE + &policy(spec);
+    let config = gateway_and_service(port, ports) + ROUTE + &route_policy("policy", spec);
     let gateway = Gateway::start_with(port, &config, &ADMIN);
     let admin = Admin::of_gateway(&gateway);
     (gateway, admin)
@@ -42,10 +29,9 @@ fn op06_lb30_hc11_what_retries_ejections_and_breakers_count() {
     let backends = Backends::start(2);
     let (gateway, mut admin) = start(
         &backends.ports(),
-        "  retry: {numRetries: 1, retryOn: {httpStatusCodes: [500]}}
-  healthCheck: {passive: {consecutive5XxErrors: 3, interval: 50ms, baseEjectionTime: 60s, maxEjectionPercent: 50}}
-  circuitBreaker: {maxParallelRequests: 1}
-",
+        "retry: {numRetries: 1, retryOn: {httpStatusCodes: [500]}}
+healthCheck: {passive: {consecutive5XxErrors: 3, interval: 50ms, baseEjectionTime: 60s, maxEjectionPercent: 50}}
+circuitBreaker: {maxParallelRequests: 1}",
     );
     let mut client = Client::connect(gateway.address);
     for _ in 0..8 {
@@ -114,10 +100,9 @@ fn three_of_four_die(panic_threshold: u32) -> (Gateway, Admin, Process, [u16; 4]
     let (gateway, admin) = start(
         &ports,
         &format!(
-            "  healthCheck:
-    panicThreshold: {panic_threshold}
-    active: {{type: HTTP, http: {{path: /healthz}}, interval: 50ms, timeout: 500ms, unhealthyThreshold: 2}}
-"
+            "healthCheck:
+  panicThreshold: {panic_threshold}
+  active: {{type: HTTP, http: {{path: /healthz}}, interval: 50ms, timeout: 500ms, unhealthyThreshold: 2}}"
         ),
     );
     let log = &gateway.process.stderr;

@@ -38,6 +38,22 @@ spec:
   rules: [{backendRefs: [{name: backend, port: 3000}]}]
 ";
 
+/// A BackendTrafficPolicy over [`ROUTE`] with this field in its `spec`, or with several, each on a line of its own.
+pub(crate) fn route_policy(name: &str, fields: &str) -> String {
+    let fields = fields.replace('\n', "\n  ");
+    format!(
+        "\
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {{name: {name}, namespace: default}}
+spec:
+  targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: only}}]
+  {fields}
+"
+    )
+}
+
 /// A Gateway on `port`, and a Service `backend` with port 3000 and no endpoints.
 pub(crate) fn gateway(port: u16) -> String {
     format!(

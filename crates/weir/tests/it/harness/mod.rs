@@ -21,7 +21,9 @@ pub(crate) use admin::{ADMIN, Admin, TOKEN};
 pub(crate) use backends::Backends;
 pub(crate) use client::{Client, Response, head, read_some};
 pub(crate) use command::{weir, weir_in};
-pub(crate) use config::{ROUTE, balanced_routes, endpoints, example_on, gateway, gateway_and_service};
+pub(crate) use config::{
+    ROUTE, balanced_routes, endpoints, example_on, gateway, gateway_and_service, route_policy,
+};
 pub(crate) use gateway::{Gateway, Process};
 pub(crate) use lint_text::lint;
 pub(crate) use load::{RaisedAtEnd, Request, Spread, load};
